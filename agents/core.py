@@ -1,0 +1,88 @@
+"""What an agent is, what scores positions for it, and the two records that flow out of them.
+
+Axes: ``B`` games, ``A`` actions, ``P`` players (seats). ``value`` is always for the player to move, in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator thinks of ``B`` positions.
+
+    Attributes:
+        prior_logits: float32 ``[B, A]``; finite, and only meaningful where the move is legal.
+        value: float32 ``[B]``, for the player to move.
+    """
+
+    prior_logits: Array
+    value: Array
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What an agent chose in ``B`` positions, and why.
+
+    Attributes:
+        action: int64 ``[B]``, the move to play.
+        action_weights: float32 ``[B, A]``; each row is a distribution over legal moves, the target that a policy
+            should learn. A row of zeros means "do not learn from this position".
+        value: float32 ``[B]``, the agent's estimate for the player to move.
+        visit_counts: int32 ``[B, A]``; zeros when the agent does not search.
+    """
+
+    action: Array
+    action_weights: Array
+    value: Array
+    visit_counts: Array
+
+
+class Evaluator(Protocol):
+    """Scores positions of one game. ``version`` changes whenever its answers would: caches are keyed by it."""
+
+    version: int
+    cacheable: bool
+
+    def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
+        """Scores states ``[B]`` whose legal moves are bool ``[B, A]``; none is terminated."""
+        ...
+
+
+class Agent(Protocol):
+    """Chooses moves for a whole batch of positions."""
+
+    name: str
+
+    def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
+        """Chooses a move in every one of ``states`` ``[B]``, none of which is terminated.
+
+        ``slots`` (int64 ``[B]``) says which of the caller's games each row belongs to, so that an agent that keeps
+        a search tree between moves finds it again; without it the agent starts afresh.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forgets everything carried from earlier moves."""
+        ...
+
+
+def value_for_player(value: Array, to_play: Array, player: Array | int) -> Array:
+    """The one conversion between a mover's ``value`` and a seat's: the sign flips where the seat is not the mover.
+
+    It flips on a *change of player*, never on depth, so that single-player games, passes and extra turns are right.
+    """
+    return np.where(np.asarray(to_play) == player, value, -np.asarray(value))
+
+
+def sample_legal(legal_action_mask: Array, rng: np.random.Generator) -> Array:
+    """One uniformly random legal action (int64 ``[B]``) from each row of bool ``[B, A]``."""
+    counts = legal_action_mask.sum(axis=1)
+    picks = (rng.random(len(counts)) * counts).astype(np.int64)
+    return np.argmax(np.cumsum(legal_action_mask, axis=1) > picks[:, None], axis=1)

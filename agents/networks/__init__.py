@@ -1,0 +1,25 @@
+"""Neural networks: a backbone under heads, and the files that keep them."""
+
+from agents.networks.core import (
+    BACKBONES,
+    Classifier,
+    NetworkConfig,
+    NetworkError,
+    NetworkOutput,
+    PolicyValueNetwork,
+    build_classifier,
+    build_network,
+)
+from agents.networks.layers import fold_normalisation
+
+__all__ = [
+    "BACKBONES",
+    "Classifier",
+    "NetworkConfig",
+    "NetworkError",
+    "NetworkOutput",
+    "PolicyValueNetwork",
+    "build_classifier",
+    "build_network",
+    "fold_normalisation",
+]

@@ -1,0 +1,80 @@
+"""Heads: what turns a backbone's features into answers. Any head sits on any backbone.
+
+Axes: ``B`` positions, ``F`` features, ``H, W`` board cells, ``A`` actions, ``K`` classes. A backbone gives ``[B, F]``
+or ``[B, F, H, W]``; its ``feature_shape`` (without ``B``) says which, and the heads are built to fit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from agents.networks.layers import normalised
+
+POLICY_INIT_STD = 0.01
+"""Small enough that an untrained policy is nearly uniform: the first search then explores instead of trusting noise."""
+
+
+class FlatFeatures(nn.Module):
+    """Features as one vector ``[B, num_features]`` per position.
+
+    Planes pass through a 1x1 convolution to ``channels`` planes and a ReLU first, as in AlphaZero's heads (Silver et
+    al., 2018); features that are flat already pass through untouched.
+    """
+
+    def __init__(self, feature_shape: tuple[int, ...], channels: int, normalisation: str) -> None:
+        super().__init__()
+        self.layers: nn.Module = nn.Identity()
+        self.num_features = feature_shape[0]
+        if len(feature_shape) == 3:
+            convolution = normalised(nn.Conv2d(feature_shape[0], channels, kernel_size=1), normalisation)
+            self.layers = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Flatten())
+            self.num_features = channels * feature_shape[1] * feature_shape[2]
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)
+
+
+class PolicyHead(nn.Module):
+    """Features -> raw policy logits ``[B, A]``."""
+
+    def __init__(self, feature_shape: tuple[int, ...], num_actions: int, channels: int, normalisation: str) -> None:
+        super().__init__()
+        self.flat = FlatFeatures(feature_shape, channels, normalisation)
+        self.logits = nn.Linear(self.flat.num_features, num_actions)
+        nn.init.normal_(self.logits.weight, std=POLICY_INIT_STD / math.sqrt(self.flat.num_features))
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.logits(self.flat(features))
+
+
+class ValueHead(nn.Module):
+    """Features -> value ``[B]`` in [-1, 1], for the player to move; exactly 0 until trained."""
+
+    def __init__(self, feature_shape: tuple[int, ...], channels: int, hidden: int, normalisation: str) -> None:
+        super().__init__()
+        self.flat = FlatFeatures(feature_shape, channels, normalisation)
+        self.hidden = normalised(nn.Linear(self.flat.num_features, hidden), "none")
+        self.value = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(self.value(torch.relu(self.hidden(self.flat(features))))).squeeze(1)
+
+
+class ClassifierHead(nn.Module):
+    """Features -> class logits ``[B, K]``; planes are averaged over the image first (He et al., 2016)."""
+
+    def __init__(self, feature_shape: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        self.has_planes = len(feature_shape) == 3
+        self.logits = nn.Linear(feature_shape[0], num_classes)
+        nn.init.normal_(self.logits.weight, std=0.01)
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.logits(features.mean(dim=(2, 3)) if self.has_planes else features)

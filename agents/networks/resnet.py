@@ -1,0 +1,42 @@
+"""AlphaZero's residual tower (Silver et al., 2018, after He et al., 2016)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from agents.networks.layers import normalised
+
+
+class ResidualBlock(nn.Module):
+    """``x -> relu(x + conv(relu(conv(x))))`` with 3x3 convolutions: ``[B, F, H, W]`` to the same shape.
+
+    The branch starts at zero, so every block starts as the identity and depth costs nothing at first. Without
+    normalisation this is what keeps training stable: Fixup (Zhang, Dauphin and Ma, 2019) zeroes the last layer of each
+    branch and scales the initial weights of the others by ``blocks ** (-1 / (2 m - 2))``, with ``m = 2``.
+    Fixup's scalar biases are the convolutions' own here, and its scalar multipliers are left out, so that a block is
+    nothing but two convolutions. With batch normalisation the zero goes into the last scale (Goyal et al., 2017).
+    """
+
+    def __init__(self, channels: int, blocks: int, normalisation: str) -> None:
+        super().__init__()
+        gain = blocks**-0.5 if normalisation == "none" else 1.0
+        self.conv1 = normalised(nn.Conv2d(channels, channels, kernel_size=3, padding=1), normalisation, gain=gain)
+        self.conv2 = normalised(nn.Conv2d(channels, channels, kernel_size=3, padding=1), normalisation, gain=0.0)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        branch = self.conv2(self.conv1(planes).relu_())
+        return (branch + planes).relu_()
+
+
+class ResNet(nn.Module):
+    """A 3x3 stem and ``blocks`` residual blocks: ``[B, C, H, W] -> [B, channels, H, W]``."""
+
+    def __init__(self, observation_shape: tuple[int, int, int], blocks: int, channels: int, normalisation: str) -> None:
+        super().__init__()
+        planes, height, width = observation_shape
+        self.stem = normalised(nn.Conv2d(planes, channels, kernel_size=3, padding=1), normalisation)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, blocks, normalisation) for _ in range(blocks)))
+        self.feature_shape: tuple[int, ...] = (channels, height, width)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.blocks(self.stem(observation).relu_())

@@ -1,0 +1,15 @@
+"""Tree search over any game with any evaluator; see ``search.py``."""
+
+from agents.search.cache import EvaluationCache
+from agents.search.config import TRAINED_WITH, SearchConfig, shaped_returns, trained_with
+from agents.search.search import Search, SearchStats
+
+__all__ = [
+    "TRAINED_WITH",
+    "EvaluationCache",
+    "Search",
+    "SearchConfig",
+    "SearchStats",
+    "shaped_returns",
+    "trained_with",
+]

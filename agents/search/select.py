@@ -1,0 +1,223 @@
+"""Which move a simulation follows: AlphaZero's PUCT, and Gumbel AlphaZero's two rules.
+
+PUCT: Silver et al., 2018, "A general reinforcement learning algorithm …". Gumbel: Danihelka et al., 2022, "Policy
+improvement by planning with Gumbel"; as mctx's defaults but without rescaling of values, which here are in [-1, 1]
+already.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from agents.search.config import SearchConfig
+from agents.search.tree import NO_CHILD
+
+PUCT, GUMBEL = 0, 1
+
+
+class Rule(NamedTuple):
+    """The numbers of ``SearchConfig`` that the kernels need."""
+
+    policy: int
+    c_visit: float
+    c_scale: float
+    c_init: float
+    c_base: float
+    fpu_reduction: float
+    noise_fraction: float
+
+    @staticmethod
+    def of(config: SearchConfig) -> Rule:
+        policy = GUMBEL if config.policy == "gumbel" else PUCT
+        fraction = config.dirichlet_fraction if config.add_noise else 0.0
+        return Rule(
+            policy, config.c_visit, config.c_scale, config.c_init, config.c_base, config.fpu_reduction, fraction
+        )
+
+
+def considered_visits(max_considered: int, simulations: int) -> np.ndarray:
+    """Sequential halving as a table, int32 ``[max_considered + 1, simulations]``.
+
+    Entry ``[m, t]`` is the number of visits that a root move must have to be tried by simulation ``t`` when ``m``
+    moves are considered: every surviving move is visited in turn, the better half survives each phase.
+    """
+    table = np.zeros((max_considered + 1, simulations), dtype=np.int32)
+    for considered in range(max_considered + 1):
+        table[considered] = _sequence(considered, simulations)
+    return table
+
+
+def _sequence(considered: int, simulations: int) -> list[int]:
+    if considered <= 1:
+        return list(range(simulations))
+    phases = int(np.ceil(np.log2(considered)))
+    sequence: list[int] = []
+    visits = [0] * considered
+    surviving = considered
+    while len(sequence) < simulations:
+        for _ in range(max(1, simulations // (phases * surviving))):
+            sequence.extend(visits[:surviving])
+            for i in range(surviving):
+                visits[i] += 1
+        surviving = max(2, surviving // 2)
+    return sequence[:simulations]
+
+
+@njit(cache=True)
+def puct_edge(tree, s, node, rule, noise):
+    """The edge with the highest Q + U. ``noise`` ``[A]`` is mixed into the prior at the root."""
+    first, count = tree.edge_start[s, node], tree.edge_count[s, node]
+    visits, value_sum = 1, np.float64(tree.raw_value[s, node])
+    for e in range(first, first + count):
+        visits += tree.visits[s, e]
+        value_sum += tree.value_sum[s, e]
+    unvisited = value_sum / visits - rule.fpu_reduction
+    explore = (np.log((1.0 + visits + rule.c_base) / rule.c_base) + rule.c_init) * np.sqrt(np.float64(visits))
+    best, best_score = first, -np.inf
+    for e in range(first, first + count):
+        prior = np.float64(tree.prior[s, e])
+        if node == 0 and rule.noise_fraction > 0.0:
+            prior = (1.0 - rule.noise_fraction) * prior + rule.noise_fraction * noise[tree.action[s, e]]
+        n = tree.visits[s, e]
+        q = tree.value_sum[s, e] / n if n > 0 else unvisited
+        score = q + explore * prior / (1.0 + n)
+        if score > best_score:
+            best, best_score = e, score
+    return best
+
+
+@njit(cache=True)
+def mixed_value(tree, s, node):
+    """What unvisited moves are taken to be worth (the paper's v_mix), and the most visits of any edge."""
+    first, count = tree.edge_start[s, node], tree.edge_count[s, node]
+    visits, most = 0, 0
+    prior_sum, weighted = 0.0, 0.0
+    for e in range(first, first + count):
+        n = tree.visits[s, e]
+        if n > 0:
+            visits += n
+            most = max(most, n)
+            prior = max(np.float64(tree.prior[s, e]), 1e-12)
+            prior_sum += prior
+            weighted += prior * tree.value_sum[s, e] / n
+    raw = np.float64(tree.raw_value[s, node])
+    if visits == 0:
+        return raw, most
+    return (raw + visits * weighted / prior_sum) / (1.0 + visits), most
+
+
+@njit(cache=True)
+def improved_logit(tree, s, e, mixed, most, rule):
+    """logit + sigma(completed Q) of one edge."""
+    n = tree.visits[s, e]
+    q = tree.value_sum[s, e] / n if n > 0 else mixed
+    return np.float64(tree.logit[s, e]) + (rule.c_visit + most) * rule.c_scale * q
+
+
+@njit(cache=True)
+def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
+    """Among the root edges with exactly ``wanted_visits`` visits in this search, the highest noise + logit + sigma(Q)."""
+    mixed, most = mixed_value(tree, s, 0)
+    first, count = tree.edge_start[s, 0], tree.edge_count[s, 0]
+    best, best_score = -1, -np.inf
+    for e in range(first, first + count):
+        if tree.visits[s, e] - tree.start_visits[s, e] == wanted_visits:
+            score = noise[tree.action[s, e]] + improved_logit(tree, s, e, mixed, most, rule)
+            if score > best_score:
+                best, best_score = e, score
+    return best
+
+
+@njit(cache=True)
+def gumbel_interior_edge(tree, s, node, rule, scratch):
+    """The edge whose share of visits lags most behind the improved policy. ``scratch`` float64 ``[A]`` is overwritten."""
+    mixed, most = mixed_value(tree, s, node)
+    first, count = tree.edge_start[s, node], tree.edge_count[s, node]
+    highest, visits = -np.inf, 0
+    for i in range(count):
+        scratch[i] = improved_logit(tree, s, first + i, mixed, most, rule)
+        highest = max(highest, scratch[i])
+        visits += tree.visits[s, first + i]
+    total = 0.0
+    for i in range(count):
+        scratch[i] = np.exp(scratch[i] - highest)
+        total += scratch[i]
+    best, best_score = first, -np.inf
+    for i in range(count):
+        score = scratch[i] / total - tree.visits[s, first + i] / (1.0 + visits)
+        if score > best_score:
+            best, best_score = first + i, score
+    return best
+
+
+@njit(cache=True)
+def descend(tree, rows, rule, noise, schedule, done, out_nodes, out_edges):
+    """One descent in each of ``rows`` ``[K]``, down to an edge without a child or a terminal node.
+
+    ``noise`` ``[S, A]``; ``schedule`` int32 ``[S, simulations]`` and ``done`` int32 ``[S]`` say which visit count the
+    Gumbel root tries next. Writes the last node and its edge to follow (-1 when the node is terminal).
+    """
+    scratch = np.empty(noise.shape[1])
+    for k in range(len(rows)):
+        s = rows[k]
+        node = 0
+        while True:
+            if rule.policy == PUCT:
+                edge = puct_edge(tree, s, node, rule, noise[s])
+            elif node == 0:
+                edge = gumbel_root_edge(tree, s, rule, noise[s], schedule[s, done[s]])
+            else:
+                edge = gumbel_interior_edge(tree, s, node, rule, scratch)
+            child = tree.child[s, edge]
+            if child == NO_CHILD:
+                break
+            node = child
+            if tree.terminal[s, node]:
+                edge = -1
+                break
+        out_nodes[k] = node
+        out_edges[k] = edge
+
+
+@njit(cache=True)
+def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits, out_value):
+    """What the finished searches say: best move, policy target, visit counts and value of each root ``[K]``.
+
+    Gumbel: the best of the most visited moves; softmax(logit + sigma(completed Q)); its expected completed Q.
+    PUCT: the most visited move; the visit distribution; the mean value of all simulations.
+    """
+    for k in range(len(rows)):
+        s = rows[k]
+        first, count = tree.edge_start[s, 0], tree.edge_count[s, 0]
+        mixed, most = mixed_value(tree, s, 0)
+        highest, most_now, visits = -np.inf, -1, 0
+        value_sum = np.float64(tree.raw_value[s, 0])
+        for e in range(first, first + count):
+            out_visits[k, tree.action[s, e]] = tree.visits[s, e]
+            visits += tree.visits[s, e]
+            value_sum += tree.value_sum[s, e]
+            highest = max(highest, improved_logit(tree, s, e, mixed, most, rule))
+            most_now = max(most_now, tree.visits[s, e] - tree.start_visits[s, e])
+        if rule.policy == PUCT:
+            best = first
+            for e in range(first, first + count):
+                out_weights[k, tree.action[s, e]] = tree.visits[s, e] / max(visits, 1)
+                if tree.visits[s, e] > tree.visits[s, best]:
+                    best = e
+            out_action[k] = tree.action[s, best]
+            out_value[k] = value_sum / (1.0 + visits)
+        else:
+            total, value = 0.0, 0.0
+            for e in range(first, first + count):
+                weight = np.exp(improved_logit(tree, s, e, mixed, most, rule) - highest)
+                n = tree.visits[s, e]
+                total += weight
+                value += weight * (tree.value_sum[s, e] / n if n > 0 else mixed)
+                out_weights[k, tree.action[s, e]] = weight
+            for e in range(first, first + count):
+                out_weights[k, tree.action[s, e]] /= total
+            out_value[k] = value / total
+            out_action[k] = tree.action[s, gumbel_root_edge(tree, s, rule, noise[s], most_now)]

@@ -1,0 +1,253 @@
+"""The search trees of many games, as one struct of arrays, and what changes them: reset, attach, expand, back up, re-root.
+
+Row ``s`` is the tree of one game; node 0 is its root. A node's edges (its legal moves only) are one block of the
+row's edge arrays. Nodes are numbered in the order in which they were expanded, and so are the blocks: a parent always
+comes before its children, which is what lets ``reroot`` compact a row in place.
+
+After mctx's ``tree.py`` (DeepMind), with sparse edges.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+Array = np.ndarray
+
+NO_CHILD = -1
+
+
+class Tree(NamedTuple):
+    """``S`` search trees; ``N`` nodes and ``E`` edges fit in each.
+
+    Attributes:
+        num_nodes, num_edges: int32 ``[S]``, how much of each row is in use.
+        parent, parent_edge: int32 ``[S, N]``, where a node hangs; -1 at the root.
+        edge_start, edge_count: int32 ``[S, N]``, a node's block of edges; an unexpanded node has none.
+        to_play: int8 ``[S, N]``, the seat to move.
+        terminal: bool ``[S, N]``.
+        raw_value: float32 ``[S, N]``, the evaluator's value (or the game's result) for ``to_play``.
+        action: int32 ``[S, E]``.
+        logit, prior: float32 ``[S, E]``, the evaluator's logit and its softmax over the block.
+        child: int32 ``[S, E]``, a node or ``NO_CHILD``.
+        visits: int32 ``[S, E]``, simulations through the edge.
+        start_visits: int32 ``[S, E]``, at the root: the visits it had when this search began.
+        value_sum: float64 ``[S, E]``, sum of the values of those simulations for the player who moves along the edge.
+    """
+
+    num_nodes: Array
+    num_edges: Array
+    parent: Array
+    parent_edge: Array
+    edge_start: Array
+    edge_count: Array
+    to_play: Array
+    terminal: Array
+    raw_value: Array
+    action: Array
+    logit: Array
+    prior: Array
+    child: Array
+    visits: Array
+    start_visits: Array
+    value_sum: Array
+
+
+_NODE_FIELDS = ("parent", "parent_edge", "edge_start", "edge_count", "to_play", "terminal", "raw_value")
+_EDGE_FIELDS = ("action", "logit", "prior", "child", "visits", "start_visits", "value_sum")
+_DTYPES = {"to_play": np.int8, "terminal": np.bool_, "value_sum": np.float64}
+_DTYPES |= dict.fromkeys(("raw_value", "logit", "prior"), np.float32)
+
+
+def resize(tree: Tree | None, rows: int, nodes: int, edges: int) -> Tree:
+    """A tree with room for ``rows × nodes`` and ``rows × edges`` that starts with what ``tree`` held."""
+
+    def array(field: str, shape: tuple[int, ...]) -> Array:
+        new = np.zeros(shape, dtype=_DTYPES.get(field, np.int32))
+        if tree is not None:
+            old = getattr(tree, field)
+            new[tuple(slice(size) for size in old.shape)] = old
+        return new
+
+    shapes = dict.fromkeys(("num_nodes", "num_edges"), (rows,))
+    shapes |= dict.fromkeys(_NODE_FIELDS, (rows, nodes)) | dict.fromkeys(_EDGE_FIELDS, (rows, edges))
+    return Tree(**{field: array(field, shapes[field]) for field in Tree._fields})
+
+
+@njit(cache=True)
+def reset_rows(tree, rows, to_play):
+    """Empties ``rows`` ``[K]`` down to an unexpanded root whose mover is ``to_play`` ``[K]``."""
+    for k in range(len(rows)):
+        s = rows[k]
+        tree.num_nodes[s] = 1
+        tree.num_edges[s] = 0
+        tree.parent[s, 0] = -1
+        tree.parent_edge[s, 0] = -1
+        tree.edge_start[s, 0] = 0
+        tree.edge_count[s, 0] = 0
+        tree.to_play[s, 0] = to_play[k]
+        tree.terminal[s, 0] = False
+        tree.raw_value[s, 0] = 0.0
+
+
+@njit(cache=True)
+def attach(tree, rows, parents, edges, to_play, terminal, raw_value, out_nodes):
+    """Hangs a new node under each (row, parent, edge) ``[K]``; ``raw_value`` counts where ``terminal``."""
+    for k in range(len(rows)):
+        s = rows[k]
+        node = tree.num_nodes[s]
+        tree.num_nodes[s] = node + 1
+        tree.parent[s, node] = parents[k]
+        tree.parent_edge[s, node] = edges[k]
+        tree.edge_start[s, node] = tree.num_edges[s]
+        tree.edge_count[s, node] = 0
+        tree.to_play[s, node] = to_play[k]
+        tree.terminal[s, node] = terminal[k]
+        tree.raw_value[s, node] = raw_value[k]
+        tree.child[s, edges[k]] = node
+        out_nodes[k] = node
+
+
+@njit(cache=True)
+def take_states(node_states, rows, nodes, out_states):
+    """Copies the states of (row, node) ``[K]`` out of uint8 ``[S, N, bytes]`` into uint8 ``[K, bytes]``."""
+    for k in range(len(rows)):
+        for b in range(node_states.shape[2]):
+            out_states[k, b] = node_states[rows[k], nodes[k], b]
+
+
+@njit(cache=True)
+def put_states(node_states, rows, nodes, states):
+    """The inverse of ``take_states``."""
+    for k in range(len(rows)):
+        for b in range(node_states.shape[2]):
+            node_states[rows[k], nodes[k], b] = states[k, b]
+
+
+@njit(cache=True)
+def expand(tree, rows, nodes, masks, mask_rows, logits, starts, values):
+    """Gives each (row, node) ``[K]`` its edges: the legal moves of ``masks[mask_rows[k]]``.
+
+    Their logits are ``logits[starts[k]:]``, in the order of the actions. Returns False, having changed nothing, when
+    some row has too little room.
+    """
+    num_actions = masks.shape[1]
+    room = tree.action.shape[1]
+    for k in range(len(rows)):
+        count = 0
+        for a in range(num_actions):
+            count += masks[mask_rows[k], a]
+        if tree.num_edges[rows[k]] + count > room:
+            return False
+    for k in range(len(rows)):
+        s, node, position = rows[k], nodes[k], starts[k]
+        first = tree.num_edges[s]
+        edge = first
+        highest = np.float32(-np.inf)
+        for a in range(num_actions):
+            if masks[mask_rows[k], a]:
+                logit = logits[position]
+                position += 1
+                highest = max(highest, logit)
+                tree.action[s, edge] = a
+                tree.logit[s, edge] = logit
+                tree.child[s, edge] = NO_CHILD
+                tree.visits[s, edge] = 0
+                tree.start_visits[s, edge] = 0
+                tree.value_sum[s, edge] = 0.0
+                edge += 1
+        total = 0.0
+        for e in range(first, edge):
+            total += np.exp(np.float64(tree.logit[s, e]) - highest)
+        for e in range(first, edge):
+            tree.prior[s, e] = np.exp(np.float64(tree.logit[s, e]) - highest) / total
+        tree.edge_start[s, node] = first
+        tree.edge_count[s, node] = edge - first
+        tree.num_edges[s] = edge
+        tree.raw_value[s, node] = values[k]
+    return True
+
+
+@njit(cache=True)
+def backup(tree, rows, nodes):
+    """Carries each leaf's ``raw_value`` up to its root. The sign flips on a change of ``to_play``, never on depth."""
+    for k in range(len(rows)):
+        s, node = rows[k], nodes[k]
+        value = np.float64(tree.raw_value[s, node])
+        seat = tree.to_play[s, node]
+        while node != 0:
+            edge = tree.parent_edge[s, node]
+            node = tree.parent[s, node]
+            tree.visits[s, edge] += 1
+            tree.value_sum[s, edge] += value if tree.to_play[s, node] == seat else -value
+
+
+@njit(cache=True)
+def find_descendant(tree, rows, node_states, wanted, max_depth, out_nodes):
+    """The expanded node at most ``max_depth`` plies below each root whose state is byte for byte the wanted one.
+
+    ``node_states`` uint8 ``[S, N, bytes]``, ``wanted`` uint8 ``[K, bytes]``; -1 where there is none.
+    """
+    for k in range(len(rows)):
+        s = rows[k]
+        out_nodes[k] = -1
+        for node in range(tree.num_nodes[s]):
+            if tree.edge_count[s, node] == 0:
+                continue
+            depth, ancestor = 0, node
+            while ancestor != 0 and depth <= max_depth:
+                ancestor = tree.parent[s, ancestor]
+                depth += 1
+            if depth > max_depth:
+                continue
+            same = True
+            for b in range(wanted.shape[1]):
+                if node_states[s, node, b] != wanted[k, b]:
+                    same = False
+                    break
+            if same:
+                out_nodes[k] = node
+                break
+
+
+@njit(cache=True)
+def reroot(tree, rows, roots, node_states):
+    """Makes ``roots[k]`` the root of ``rows[k]`` and forgets everything that does not hang below it, in place."""
+    new_index = np.empty(tree.parent.shape[1], dtype=np.int32)
+    for k in range(len(rows)):
+        s, root = rows[k], roots[k]
+        kept, num_edges = 0, 0
+        for node in range(root, tree.num_nodes[s]):
+            if node != root and (tree.parent[s, node] < root or new_index[tree.parent[s, node]] < 0):
+                new_index[node] = -1
+                continue
+            new_index[node] = kept
+            first, count = tree.edge_start[s, node], tree.edge_count[s, node]
+            for i in range(count):
+                source, target = first + i, num_edges + i
+                tree.action[s, target] = tree.action[s, source]
+                tree.logit[s, target] = tree.logit[s, source]
+                tree.prior[s, target] = tree.prior[s, source]
+                tree.child[s, target] = tree.child[s, source]
+                tree.visits[s, target] = tree.visits[s, source]
+                tree.value_sum[s, target] = tree.value_sum[s, source]
+                if tree.child[s, target] != NO_CHILD:  # the child comes later: tell it where its edge went
+                    tree.parent_edge[s, tree.child[s, target]] = target
+            is_root = node == root
+            tree.parent[s, kept] = -1 if is_root else new_index[tree.parent[s, node]]
+            tree.parent_edge[s, kept] = -1 if is_root else tree.parent_edge[s, node]
+            tree.edge_start[s, kept] = num_edges
+            tree.edge_count[s, kept] = count
+            tree.to_play[s, kept] = tree.to_play[s, node]
+            tree.terminal[s, kept] = tree.terminal[s, node]
+            tree.raw_value[s, kept] = tree.raw_value[s, node]
+            for b in range(node_states.shape[2]):
+                node_states[s, kept, b] = node_states[s, node, b]
+            if not is_root:
+                tree.child[s, tree.parent_edge[s, kept]] = kept
+            num_edges += count
+            kept += 1
+        tree.num_nodes[s] = kept
+        tree.num_edges[s] = num_edges

@@ -1,0 +1,1 @@
+"""Self-play, replay, learning, checkpoints, matches, ratings and the command line."""

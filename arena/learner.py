@@ -1,0 +1,226 @@
+"""Trains a policy-value network on batches of positions: AdamW, a cosine, and the moving average of weights that plays.
+
+The losses are AlphaZero's (Silver et al., 2018): cross-entropy of the policy and squared error of the value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from agents.network_evaluator import best_device, best_precision
+from agents.networks.core import NetworkConfig, PolicyValueNetwork, build_network
+from arena.records import SampleBatch
+from games import ArenaError, GameSpec
+
+if TYPE_CHECKING:
+    from arena.config import LearnerConfig
+
+Weights = dict[str, np.ndarray]
+_ILLEGAL_LOGIT = -1e9  # finite, so that a target of zero times its log-probability stays zero
+
+
+class LearnerStateError(ArenaError):
+    """A saved state of another learner: other tensors, or other shapes."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over the training steps since they were last asked for.
+
+    Attributes:
+        policy: cross-entropy of the policy with its target, in nats.
+        value: squared error of the value.
+        target_entropy: entropy of the policy targets, in nats; the policy loss cannot fall below it.
+        policy_entropy: entropy of the network's policy over legal moves, in nats.
+        gradient_norm: length of the gradient before it is clipped.
+        steps: how many steps the means are over; with 0 the others are NaN.
+    """
+
+    policy: float
+    value: float
+    target_entropy: float
+    policy_entropy: float
+    gradient_norm: float
+    steps: int
+
+
+class Learner:
+    """A network in training, its optimizer, and the moving average of its weights.
+
+    Args:
+        spec: the game, for the shapes.
+        network_config: what network to build.
+        config: how to train it.
+        seed: what the first weights are drawn from.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        precision: ``"auto"`` (bfloat16 where it is native), ``"fp32"`` or ``"bf16"``.
+        threads: CPU threads of this process.
+
+    Raises:
+        ArenaError: a device that is not there, or a precision that does not exist.
+    """
+
+    def __init__(
+        self,
+        spec: GameSpec,
+        network_config: NetworkConfig,
+        config: LearnerConfig,
+        seed: int,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        torch.set_num_threads(threads)
+        self.config = config
+        self.network_config = network_config
+        self.spec = spec
+        self.device = best_device(device)
+        self.precision = best_precision(self.device, precision)
+        self.steps = 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(network_config, spec.observation_shape, spec.num_actions)
+        self.network: PolicyValueNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.train()
+        self._parameters = dict(self.network.named_parameters())
+        self._optimizer = torch.optim.AdamW(self._parameter_groups(), lr=0.0, betas=(0.9, 0.999), fused=True)
+        self._average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        self._sums = torch.zeros(5, device=self.device)
+        self._summed_steps = 0
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        parameters = list(self._parameters.values())
+        return [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+    def learning_rate(self, progress: float) -> float:
+        """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times a cosine by progress."""
+        floor = self.config.final_learning_rate
+        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+        warmup = min(1.0, (self.steps + 1) / max(1, self.config.warmup_steps))
+        return self.config.learning_rate * warmup * cosine
+
+    def step(self, batch: SampleBatch, progress: float) -> None:
+        """One gradient update on ``batch``. What it lost is added up on the device; ``losses`` reads the sum."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate(progress)
+        loss, parts = self._loss(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
+        self._optimizer.step()
+        self.steps += 1
+        self._summed_steps += 1
+        self._sums += torch.stack([*parts, norm.detach()]).float()
+        self._update_average()
+
+    def _loss(self, batch: SampleBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of one batch, and the detached parts that are reported."""
+        observation = self._tensor(batch.observation).contiguous(memory_format=torch.channels_last)
+        mask, target = self._tensor(batch.legal_action_mask), self._tensor(batch.policy_target)
+        weight = self._tensor(batch.weight)
+        weight = weight / weight.sum().clamp(min=1e-6)
+        with self._autocast():
+            output = self.network(observation)
+        log_policy = F.log_softmax(output.policy_logits.float().masked_fill(~mask, _ILLEGAL_LOGIT), dim=1)
+        policy_loss = -(weight * (target * log_policy).sum(dim=1)).sum()
+        value_loss = (weight * (output.value.float() - self._tensor(batch.value_target)).square()).sum()
+        with torch.no_grad():
+            target_entropy = (weight * torch.special.entr(target).sum(dim=1)).sum()
+            policy_entropy = (weight * torch.special.entr(log_policy.exp()).sum(dim=1)).sum()
+        parts = [policy_loss.detach(), value_loss.detach(), target_entropy, policy_entropy]
+        return policy_loss + self.config.value_loss_weight * value_loss, parts
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average is over few steps, so that it forgets the random weights it began with.
+        decay = min(self.config.ema, (1 + self.steps) / (10 + self.steps))
+        state = self.network.state_dict()
+        floating = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self._average[n] for n in floating], [state[n] for n in floating], 1 - decay)
+        for name in state.keys() - set(floating):
+            self._average[name].copy_(state[name])
+
+    def losses(self) -> Losses:
+        """The means since the last call."""
+        means = (self._sums / self._summed_steps).tolist() if self._summed_steps else [math.nan] * 5
+        result = Losses(*means, steps=self._summed_steps)
+        self._sums.zero_()
+        self._summed_steps = 0
+        return result
+
+    # ---- weights and state -------------------------------------------------------------------------------------------
+
+    def weights(self) -> Weights:
+        """A copy of the newest weights, by name."""
+        return _numpy(self.network.state_dict())
+
+    def playing_weights(self) -> Weights:
+        """A copy of the moving average of the weights, which is what plays, by name."""
+        return _numpy(self._average)
+
+    def playing_network(self) -> PolicyValueNetwork:
+        """A network on the CPU, in evaluation mode, with ``playing_weights``."""
+        network = build_network(self.network_config, self.spec.observation_shape, self.spec.num_actions)
+        network.load_state_dict({name: tensor.cpu() for name, tensor in self._average.items()})
+        return network.eval()
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
+        """All that a resume needs: tensors by name, and counters."""
+        tensors = {f"weights/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"average/{name}": tensor for name, tensor in self._average.items()}
+        for name, parameter in self._parameters.items():
+            moments = self._optimizer.state.get(parameter, {})
+            for key in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{key}/{name}"] = moments.get(key, torch.zeros_like(parameter))
+        copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        return copies, {"steps": self.steps}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], counters: Mapping[str, int]) -> None:
+        """The inverse of ``state``.
+
+        Raises:
+            LearnerStateError: the state of another network.
+        """
+        expected, _ = self.state()
+        for name, tensor in expected.items():
+            if name not in tensors or tensors[name].shape != tensor.shape or tensors[name].dtype != tensor.dtype:
+                raise LearnerStateError(
+                    f"The saved learner has no {name} of shape {tuple(tensor.shape)}; resume with the network settings "
+                    "that the run was started with."
+                )
+        self.steps = int(counters["steps"])
+        prefix = "weights/"
+        self.network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        for name, tensor in self._average.items():
+            tensor.copy_(tensors[f"average/{name}"])
+        for name, parameter in self._parameters.items():
+            moments: dict[str, torch.Tensor] = {"step": torch.tensor(float(self.steps), device=self.device)}
+            for key in ("exp_avg", "exp_avg_sq"):
+                # The layout of the parameter (channels_last) decides the order of sums, and so the last bits.
+                moments[key] = torch.empty_like(parameter).copy_(tensors[f"{key}/{name}"])
+            if self.steps:
+                self._optimizer.state[parameter] = moments
+
+
+def _numpy(state: Mapping[str, torch.Tensor]) -> Weights:
+    return {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in state.items()}

@@ -1,0 +1,198 @@
+"""The one play loop: hundreds of games advance together, one ply at a time. Self-play and matches both run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.core import Agent
+from arena.records import Pairing, Trajectory
+from games import ArenaError, EndReason, Game, IllegalActionError
+
+Array = np.ndarray
+
+_NO_VERSION = np.iinfo(np.int64).max
+_RECORDED = ("active", "plies", "seats", "oldest", "moves", "root_values")
+_RECORDED += ("policy_lengths", "policy_sizes", "policy_actions", "policy_weights")
+
+
+class ResumeError(ArenaError):
+    """A saved state that does not belong to what is being resumed."""
+
+
+class GamePool:
+    """Up to ``slots`` games in flight; every ``advance`` plays one ply in each of them.
+
+    Each agent is asked once per ply for all the games where it is to move, so its network sees one big batch. A slot
+    whose game ended is given the next pairing. Callers set ``weights_version`` to that of the network that chooses from
+    now on; each trajectory tells the oldest that chose a move in it.
+
+    Args:
+        game: the rules.
+        agents: what ``Pairing.seats`` refers to, by index.
+        pairings: the games to play, in order; may be endless.
+        slots: how many games are in flight at most.
+        rng: the only source of randomness, handed to the agents.
+    """
+
+    def __init__(
+        self, game: Game, agents: Sequence[Agent], pairings: Iterator[Pairing], slots: int, rng: np.random.Generator
+    ) -> None:
+        self.weights_version = 0
+        self._game, self._agents, self._pairings, self._rng = game, tuple(agents), iter(pairings), rng
+        self._exhausted = False
+        self._in_flight: list[Pairing | None] = [None] * slots
+        self._states = game.init(slots)
+        self._active = np.zeros(slots, bool)
+        self._plies = np.zeros(slots, np.int32)
+        self._seats = np.zeros((slots, game.spec.num_players), np.int32)
+        self._oldest = np.zeros(slots, np.int64)
+        # All that is recorded lies in arrays, so that recording costs nothing beside the agents.
+        max_plies = game.spec.max_plies
+        self._moves = np.zeros((slots, max_plies), np.int32)
+        self._root_values = np.zeros((slots, max_plies), np.float32)
+        self._policy_lengths = np.zeros((slots, max_plies), np.int32)
+        # The sparse policy targets of a game, ply after ply, from the left of its row; the columns double when full.
+        self._policy_sizes = np.zeros(slots, np.int64)
+        self._policy_actions = np.zeros((slots, 64), np.int32)
+        self._policy_weights = np.zeros((slots, 64), np.float32)
+
+    @property
+    def done(self) -> bool:
+        """No game is in flight and none is left to start."""
+        return self._exhausted and not self._active.any()
+
+    def advance(self) -> list[Trajectory]:
+        """Starts games in free slots, plays one ply in every game, and returns those that ended, in slot order.
+
+        Raises:
+            IllegalActionError: names the agent (or the opening) whose move the rules do not allow.
+        """
+        self._refill()
+        live = np.flatnonzero(self._active & ~self._over())
+        to_move = self._seats[live, self._states["to_play"][live]]
+        for number, agent in enumerate(self._agents):
+            if len(slots := live[to_move == number]):
+                self._choose_and_play(agent, slots)
+        finished = np.flatnonzero(self._active & self._over())
+        self._active[finished] = False
+        returns = self._game.returns(self._states[finished])
+        return [self._trajectory(int(slot), returns[row]) for row, slot in enumerate(finished)]
+
+    def _over(self) -> Array:
+        return self._states["terminated"] | (self._plies >= self._game.spec.max_plies)
+
+    def _choose_and_play(self, agent: Agent, slots: Array) -> None:
+        result = agent.act(self._states[slots], self._rng, slots)
+        try:
+            self._play(slots, result.action)
+        except IllegalActionError as error:
+            raise IllegalActionError(f"Agent {agent.name!r} chose an illegal move: {error}") from None
+        plies = self._plies[slots] - 1
+        self._root_values[slots, plies] = result.value
+        self._oldest[slots] = np.minimum(self._oldest[slots], self.weights_version)
+
+        rows, actions = np.nonzero(result.action_weights)
+        lengths = np.bincount(rows, minlength=len(slots))
+        sizes = self._policy_sizes[slots]
+        while (sizes + lengths).max() > self._policy_actions.shape[1]:
+            self._policy_actions = np.concatenate([self._policy_actions, np.zeros_like(self._policy_actions)], axis=1)
+            self._policy_weights = np.concatenate([self._policy_weights, np.zeros_like(self._policy_weights)], axis=1)
+        row_starts = np.cumsum(lengths) - lengths
+        columns = sizes[rows] + np.arange(len(rows)) - row_starts[rows]
+        self._policy_actions[slots[rows], columns] = actions
+        self._policy_weights[slots[rows], columns] = result.action_weights[rows, actions]
+        self._policy_lengths[slots, plies] = lengths
+        self._policy_sizes[slots] = sizes + lengths
+
+    def _play(self, slots: Array, actions: Array) -> None:
+        """Checks and plays one move in each of ``slots``, with nothing to learn from it yet."""
+        states = self._states[slots]
+        self._game.step(states, actions)
+        self._states[slots] = states
+        plies = self._plies[slots]
+        self._moves[slots, plies] = actions
+        self._root_values[slots, plies] = np.nan
+        self._policy_lengths[slots, plies] = 0
+        self._plies[slots] = plies + 1
+
+    def _refill(self) -> None:
+        started: list[tuple[int, Pairing]] = []
+        for slot in np.flatnonzero(~self._active):
+            if self._exhausted or (pairing := next(self._pairings, None)) is None:
+                self._exhausted = True
+                break
+            if len(pairing.seats) != self._game.spec.num_players:
+                raise ValueError(f"{pairing} must seat {self._game.spec.num_players} players.")
+            started.append((int(slot), pairing))
+        if not started:
+            return
+        slots = np.array([slot for slot, _ in started])
+        self._states[slots] = self._game.init(len(slots))
+        self._active[slots], self._oldest[slots] = True, _NO_VERSION
+        self._plies[slots] = self._policy_sizes[slots] = 0
+        for slot, pairing in started:
+            self._in_flight[slot], self._seats[slot] = pairing, pairing.seats
+        for ply in range(max(len(pairing.opening) for _, pairing in started)):
+            opened = [(slot, pairing.opening[ply]) for slot, pairing in started if len(pairing.opening) > ply]
+            try:
+                self._play(np.array([slot for slot, _ in opened]), np.array([action for _, action in opened]))
+            except IllegalActionError as error:
+                raise IllegalActionError(f"An opening holds an illegal move: {error}") from None
+
+    def _trajectory(self, slot: int, returns: Array) -> Trajectory:
+        pairing, plies, size = self._in_flight[slot], self._plies[slot], self._policy_sizes[slot]
+        assert pairing is not None
+        self._in_flight[slot] = None
+        terminated = bool(self._states["terminated"][slot])
+        ended = EndReason.WIN if returns.any() else EndReason.DRAW
+        return Trajectory(
+            pairing=pairing,
+            moves=self._moves[slot, :plies].copy(),
+            policy_lengths=self._policy_lengths[slot, :plies].copy(),
+            policy_actions=self._policy_actions[slot, :size].copy(),
+            policy_weights=self._policy_weights[slot, :size].copy(),
+            root_values=self._root_values[slot, :plies].copy(),
+            returns=returns.copy(),
+            end_reason=ended if terminated else EndReason.TRUNCATED,
+            terminated=terminated,
+            weights_version=min(int(self._oldest[slot]), self.weights_version),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All but ``pairings``, as plain arrays and one JSON-able dict: a pool that restores it goes on exactly so."""
+        facts = {
+            **self._identity(),
+            "exhausted": self._exhausted,
+            "weights_version": self.weights_version,
+            "rng": self._rng.bit_generator.state,
+            "in_flight": [p and [p.number, p.seats, p.opening, p.seed] for p in self._in_flight],
+        }
+        arrays = {name: getattr(self, f"_{name}").copy() for name in _RECORDED}
+        return {**arrays, "states": self._states.copy().view(np.uint8), "pool": facts}
+
+    def _identity(self) -> dict[str, Any]:
+        return {"game": self._game.spec.name, "version": self._game.spec.version, "slots": len(self._active)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a ``state()``; the caller restores ``pairings``. Raises ResumeError if it does not fit."""
+        facts = state["pool"]
+        if (saved := {key: facts[key] for key in self._identity()}) != self._identity():
+            raise ResumeError(f"The saved games are {saved}, not {self._identity()}: resume with the same settings.")
+        self._exhausted, self.weights_version = facts["exhausted"], facts["weights_version"]
+        self._rng.bit_generator.state = facts["rng"]
+        self._in_flight = [p and Pairing(p[0], tuple(p[1]), tuple(p[2]), p[3]) for p in facts["in_flight"]]
+        self._states = state["states"].view(self._game.dtype).copy()
+        for name in _RECORDED:
+            setattr(self, f"_{name}", state[name].copy())
+
+
+def play_games(
+    game: Game, agents: Sequence[Agent], pairings: Iterator[Pairing], *, slots: int, rng: np.random.Generator
+) -> Iterator[Trajectory]:
+    """Plays every one of ``pairings``, up to ``slots`` at once, and yields each game as it ends."""
+    pool = GamePool(game, agents, pairings, slots, rng)
+    while not pool.done:
+        yield from pool.advance()

@@ -1,0 +1,206 @@
+"""Self-play: one search sits in every seat of hundreds of games at once, and finished games come out as shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from agents.core import Evaluation, Evaluator
+from agents.search import EvaluationCache, Search, SearchConfig, SearchStats
+from arena.openings import RandomOpenings
+from arena.play import GamePool
+from arena.records import Pairing
+from arena.shards import Shard
+from games import ArenaError, EndReason, Game
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """How games are played for training."""
+
+    slots: int = 512
+    """Games in flight in each worker; the network's batches grow with them."""
+    opening_fraction: float = 0.5
+    """Share of games that begin with random moves, so that the network sees positions nobody would choose."""
+    opening_plies: int = 8
+    """The most random moves that begin a game; the number is uniform from 0."""
+    shard_positions: int = 2048
+    """Positions that a worker collects before it hands them over."""
+    cache_megabytes: float = 256.0
+    """Memory of each worker's evaluation cache."""
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("slots", self.slots >= 1, "at least 1"),
+            ("opening_fraction", 0 <= self.opening_fraction <= 1, "from 0 to 1"),
+            ("opening_plies", self.opening_plies >= 0, "0 or more"),
+            ("shard_positions", self.shard_positions >= 1, "at least 1"),
+            ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
+        )
+        for name, holds, accepted in checks:
+            if not holds:
+                raise ArenaError(f"Self-play setting {name}={getattr(self, name)} is out of range: give {accepted}.")
+
+
+@dataclass(frozen=True)
+class SelfPlayStats:
+    """What one call of ``play`` did. ``search`` counts the games still in flight too; the rest, finished games only.
+
+    Attributes:
+        search: counters of the search during the call.
+        seconds: wall time of the call.
+        games: how many ended.
+        positions: how many positions there are to learn from in them.
+        plies: their lengths added up; divided by ``games``, the mean length.
+        first_player_wins: games won by seat 0.
+        draws: games that the rules ended with nobody winning.
+        truncated: games that were cut at the longest length.
+    """
+
+    search: SearchStats
+    seconds: float
+    games: int
+    positions: int
+    plies: int
+    first_player_wins: int
+    draws: int
+    truncated: int
+
+
+class LearnableEvaluator(Evaluator, Protocol):
+    """An evaluator that takes new weights; ``NetworkEvaluator`` is one."""
+
+    def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
+        """Takes new weights, and the version they are."""
+        ...
+
+
+class _BlankUntilTrained:
+    """Says of every position what an untrained network means, nothing, at no cost; the network speaks once it is trained.
+
+    Games that begin a run are played by search and rules alone, which takes seconds in place of a minute.
+    """
+
+    def __init__(self, evaluator: LearnableEvaluator) -> None:
+        self.cacheable = evaluator.cacheable
+        self._evaluator = evaluator
+
+    @property
+    def version(self) -> int:
+        return self._evaluator.version
+
+    def evaluate(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Evaluation:
+        if self.version > 0:
+            return self._evaluator.evaluate(states, legal_action_mask)
+        return Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
+
+
+class SelfPlay:
+    """One self-play worker, as a plain class.
+
+    Args:
+        game: the rules.
+        evaluator: the network; ``set_weights`` gives it new weights. Version 0 is untrained and is not asked.
+        search_config: the search of every seat.
+        config: see ``SelfPlayConfig``.
+        seed: what all its random numbers come from. Every worker of a run, and every replacement of one that died,
+            needs its own: give ``(seed of the run, worker, incarnation)``.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        evaluator: LearnableEvaluator,
+        search_config: SearchConfig,
+        config: SelfPlayConfig,
+        seed: int | Sequence[int],
+    ) -> None:
+        sequence = np.random.SeedSequence(seed)
+        search_seed, opening_seed = sequence.spawn(2)
+        self.stats: SelfPlayStats | None = None  # of the last call of ``play``
+        self._game, self._evaluator, self._config = game, evaluator, config
+        self._cache = EvaluationCache(config.cache_megabytes)
+        self._search = Search(game, _BlankUntilTrained(evaluator), search_config, cache=self._cache)
+        openings = RandomOpenings(
+            game,
+            np.random.default_rng(opening_seed),
+            fraction=config.opening_fraction,
+            max_plies=config.opening_plies,
+        )
+        self._pairings = _SelfPlayPairings(openings, game.spec.num_players, int(sequence.generate_state(1)[0]))
+        self._pool = GamePool(game, [self._search], self._pairings, config.slots, np.random.default_rng(search_seed))
+        self._pool.weights_version = evaluator.version
+
+    def set_weights(self, weights: Mapping[str, Any], version: int) -> None:
+        """Plays on with new weights, in the games in flight too; the search forgets what the old ones said."""
+        self._evaluator.load_weights(weights, version)
+        self._pool.weights_version = version
+
+    def play(self, num_positions: int | None = None) -> Shard:
+        """Plays until the games that ended hold at least ``num_positions`` positions to learn from (by default the
+        configuration's ``shard_positions``), and returns those games. Games in flight go on in the next call."""
+        wanted = self._config.shard_positions if num_positions is None else num_positions
+        started, search_before = time.perf_counter(), dataclasses.replace(self._search.stats)
+        finished, positions = [], 0
+        while positions < wanted:
+            for trajectory in self._pool.advance():
+                finished.append(trajectory)
+                positions += int(np.count_nonzero(trajectory.policy_lengths))
+        shard = Shard.from_trajectories(self._game.spec, finished)
+        self.stats = SelfPlayStats(
+            search=self._search.stats.since(search_before),
+            seconds=time.perf_counter() - started,
+            games=shard.num_games,
+            positions=positions,
+            plies=len(shard.moves),
+            first_player_wins=int((shard.returns[:, 0] > 0).sum()),
+            draws=int((shard.end_reasons == EndReason.DRAW).sum()),
+            truncated=int((shard.end_reasons == EndReason.TRUNCATED).sum()),
+        )
+        return shard
+
+    def state(self) -> dict[str, Any]:
+        """Plain arrays and JSON-able dicts from which ``restore``, given the same weights, goes on as this worker will.
+
+        Taking a state makes the search forget its trees and its cache, which are not saved: so this worker, too, goes
+        on without them, and both play the same moves.
+        """
+        self._forget()
+        return {**self._pool.state(), "pairings": self._pairings.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a ``state()``. Raises ResumeError if it is of another game or another number of slots."""
+        self._pool.restore(state)
+        self._pairings.restore(state["pairings"])
+        self._forget()
+
+    def _forget(self) -> None:
+        self._search.reset()
+        self._cache.clear()
+
+
+class _SelfPlayPairings:
+    """An endless iterator of games in which agent 0 sits everywhere, numbered from 0 in each worker."""
+
+    def __init__(self, openings: RandomOpenings, num_players: int, seed: int) -> None:
+        self._openings, self._seats, self._seed = openings, (0,) * num_players, seed
+        self._next_number = 0
+
+    def __iter__(self) -> _SelfPlayPairings:
+        return self
+
+    def __next__(self) -> Pairing:
+        number, self._next_number = self._next_number, self._next_number + 1
+        return Pairing(number=number, seats=self._seats, opening=next(self._openings), seed=self._seed)
+
+    def state(self) -> dict[str, Any]:
+        return {"seed": self._seed, "next_number": self._next_number, "openings": self._openings.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._seed, self._next_number = state["seed"], state["next_number"]
+        self._openings.restore(state["openings"])

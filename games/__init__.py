@@ -1,0 +1,33 @@
+"""The rules of every game, as functions over arrays. ``games.make("connect_four")`` is where to start."""
+
+from games.check import GameContractError, check_game
+from games.core import (
+    ILLEGAL_SCORE,
+    ArenaError,
+    EndReason,
+    Game,
+    GameSpec,
+    IllegalActionError,
+    ParseError,
+    Symmetry,
+    UnknownNameError,
+    UnsupportedError,
+)
+from games.registry import available, make
+
+__all__ = [
+    "ILLEGAL_SCORE",
+    "ArenaError",
+    "EndReason",
+    "Game",
+    "GameContractError",
+    "GameSpec",
+    "IllegalActionError",
+    "ParseError",
+    "Symmetry",
+    "UnknownNameError",
+    "UnsupportedError",
+    "available",
+    "check_game",
+    "make",
+]

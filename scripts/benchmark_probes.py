@@ -1,0 +1,215 @@
+"""What ``scripts/benchmark.py`` measures. Each function prepares and warms up one thing and returns its probe, which
+measures it once whenever it is called: some rows of the table, by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import agents
+import games
+from agents.core import Evaluation, sample_legal
+from agents.network_evaluator import NetworkEvaluator
+from agents.networks import NetworkConfig, PolicyValueNetwork
+from agents.search import Search, SearchConfig
+from arena.config import preset
+from arena.learner import Learner
+from arena.play import play_games
+from arena.records import Pairing
+from arena.replay import Replay
+from arena.self_play import SelfPlay, SelfPlayConfig
+from arena.shards import Shard
+from games import Game
+
+Array = np.ndarray
+Round = dict[str, float]
+Probe = Callable[[], Round]
+
+RANDOM_BATCH = 4096
+NETWORK_BATCH = 256
+RAW = f"network alone, batch {NETWORK_BATCH} (positions/s)"
+SELF_PLAY = "self-play (simulations/s)"
+EVALUATIONS = "self-play, evaluations/s"
+
+
+class UniformEvaluator:
+    """Knows nothing and takes no time, so that only the tree and the rules are left to measure."""
+
+    version = 0
+    cacheable = False
+
+    def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
+        """Equal logits and a value of zero."""
+        return Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
+
+
+def timed(seconds: float, work: Callable[[], int]) -> float:
+    """Calls ``work``, which returns how much it did, for at least ``seconds``; how much per second."""
+    done, started = 0, time.perf_counter()
+    while True:
+        done += work()
+        elapsed = time.perf_counter() - started
+        if elapsed >= seconds:
+            return done / elapsed
+
+
+def random_positions(game: Game, count: int, rng: np.random.Generator) -> Array:
+    """``count`` positions that are not over, from all stages of random play."""
+    states = game.init(count)
+    for _ in range(game.spec.max_plies * 3):
+        play_randomly(game, states, rng)
+        states[rng.random(count) < 0.02] = game.init(1)[0]
+    return states
+
+
+def play_randomly(game: Game, states: Array, rng: np.random.Generator) -> None:
+    """One random legal move in every game; games that it ended start again."""
+    game.step_unchecked(states, sample_legal(game.legal_action_mask(states), rng))
+    over = states["terminated"]
+    states[over] = game.init(int(over.sum()))
+
+
+def random_play(name: str, seconds: float) -> Probe:
+    """Random play of our game ``name`` through the batch interface, and OpenSpiel's through Python where it has it."""
+    game, rng = games.make(name), np.random.default_rng(0)
+    states = random_positions(game, RANDOM_BATCH, rng)
+    spiel = open_spiel_game(name)
+    label = f"random play, {name}"
+
+    def ours() -> int:
+        play_randomly(game, states, rng)
+        return RANDOM_BATCH
+
+    def probe() -> Round:
+        speed = timed(seconds, ours)
+        if spiel is None:
+            return {f"{label} (steps/s)": speed}
+        theirs = timed(seconds, lambda: open_spiel_playout(spiel))
+        return {
+            f"{label} (steps/s)": speed,
+            f"{label}, OpenSpiel from Python (steps/s)": theirs,
+            f"{label}, ratio": speed / theirs,
+        }
+
+    return probe
+
+
+def open_spiel_game(name: str) -> Any:
+    """OpenSpiel's game of this name; None where it is not installed or has none."""
+    try:
+        import pyspiel
+    except ImportError:
+        return None
+    return pyspiel.load_game(name) if name in pyspiel.registered_names() else None
+
+
+def open_spiel_playout(game: Any) -> int:
+    """Plays one random game and returns its length."""
+    state, plies = game.new_initial_state(), 0
+    while not state.is_terminal():
+        legal = state.legal_actions()
+        state.apply_action(legal[int(random.random() * len(legal))])
+        plies += 1
+    return plies
+
+
+def tree_alone(game: Game, batch: int, simulations: int, seconds: float) -> Probe:
+    """The search without a network: its kernels and the game's rules."""
+    rng = np.random.default_rng(0)
+    states = random_positions(game, batch, rng)
+    config = SearchConfig(simulations=simulations, reuse_tree=False)
+    search = Search(game, UniformEvaluator(), config)
+    search.act(states, rng)
+
+    def work() -> int:
+        search.act(states, rng)
+        return batch * simulations
+
+    return lambda: {f"search with a free evaluator, {batch} games (simulations/s)": timed(seconds, work)}
+
+
+def raw_network(game: Game, evaluator: NetworkEvaluator, seconds: float) -> Probe:
+    """The network on a batch of random positions, their planes included."""
+    states = random_positions(game, NETWORK_BATCH, np.random.default_rng(0))
+    masks = game.legal_action_mask(states)
+    evaluator.evaluate(states, masks)
+
+    def work() -> int:
+        evaluator.evaluate(states, masks)
+        return NETWORK_BATCH
+
+    return lambda: {RAW: timed(seconds, work)}
+
+
+def self_play(
+    game: Game,
+    network: PolicyValueNetwork,
+    evaluator: NetworkEvaluator,
+    *,
+    simulations: int,
+    games_in_flight: int,
+    seconds: float,
+) -> Probe:
+    """Whole self-play, as a training worker does it; warmed up until every game in flight has ended once."""
+    search_config = dataclasses.replace(preset(game.spec.name).search, simulations=simulations)
+    config = SelfPlayConfig(slots=games_in_flight, shard_positions=256)
+    worker = SelfPlay(game, evaluator, search_config, config, seed=0)
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    ended = 0
+    while ended < games_in_flight:
+        ended += worker.play().num_games
+
+    def probe() -> Round:
+        worker.set_weights(weights, evaluator.version + 1)
+        total = dict.fromkeys(("simulations", "evaluations", "batches", "cache_hits", "duplicates", "terminals"), 0)
+        elapsed = network_seconds = 0.0
+        positions = 0
+        while elapsed < seconds:
+            positions += worker.play().num_positions
+            assert worker.stats is not None
+            elapsed += worker.stats.seconds
+            network_seconds += worker.stats.search.seconds_network
+            total = {name: count + getattr(worker.stats.search, name) for name, count in total.items()}
+        return {
+            SELF_PLAY: total["simulations"] / elapsed,
+            EVALUATIONS: total["evaluations"] / elapsed,
+            "self-play, positions of finished games/s": positions / elapsed,
+            "self-play, share of time in the network (%)": 100 * network_seconds / elapsed,
+            "self-play, simulations answered by the cache (%)": 100 * total["cache_hits"] / total["simulations"],
+            "self-play, duplicates within a batch (%)": 100 * total["duplicates"] / total["simulations"],
+            "self-play, simulations that ended a game (%)": 100 * total["terminals"] / total["simulations"],
+            "self-play, mean batch that reached the network": total["evaluations"] / total["batches"],
+        }
+
+    return probe
+
+
+def learning(game: Game, network_config: NetworkConfig, seconds: float) -> Probe:
+    """Drawing from a replay of random games, and training steps on what was drawn."""
+    config, rng = preset(game.spec.name), np.random.default_rng(0)
+    pairings: Iterator[Pairing] = (Pairing(number, (0,) * game.spec.num_players) for number in range(2000))
+    trajectories = list(play_games(game, [agents.make("random", game)], pairings, slots=512, rng=rng))
+    replay = Replay(game, config.replay, seed=0, length_weight=0.0)
+    replay.add(Shard.from_trajectories(game.spec, trajectories))
+    learner = Learner(game.spec, network_config, config.learner, seed=0, threads=1)
+    size = config.learner.batch_size
+
+    def draw() -> int:
+        replay.sample(size)
+        return size
+
+    def learn() -> int:
+        learner.step(replay.sample(size), progress=0.0)
+        return size
+
+    learn()
+    return lambda: {
+        f"replay, batch {size} (samples/s)": timed(seconds, draw),
+        f"learning, batch {size}, drawing included (samples/s)": timed(seconds, learn),
+    }

@@ -1,0 +1,115 @@
+"""Makes the virtual environment of ``scripts/peers``, starts the peer in it on our network, and asks it for figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import games
+from agents.network_evaluator import NetworkEvaluator
+from agents.networks import NetworkConfig, PolicyValueNetwork, fold_normalisation
+from games import ArenaError
+
+HERE = Path(__file__).resolve().parent / "peers"
+ROW = "mctx + pgx, self-play (simulations/s)"
+PROBE_MOVES = (3, 3, 2)
+
+
+def make_environment(directory: Path) -> Path:
+    """The Python of the peers' environment in ``directory``, which is made and filled if it is not there yet.
+
+    Raises:
+        ArenaError: it could not be filled.
+    """
+    python = directory / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        print(f"installing the peers into {directory} …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
+    missing = subprocess.run([str(python), "-c", "import mctx, pgx"], capture_output=True, check=False).returncode
+    if missing and subprocess.run(pip, check=False).returncode:
+        raise ArenaError(f"The peers could not be installed into {directory}; leave --peers out to go on without.")
+    return python
+
+
+class MctxPgx:
+    """mctx + pgx playing Connect Four with our weights, in a process of its own; see ``peers/mctx_pgx.py``.
+
+    Args:
+        python: of the environment it runs in.
+        scratch: an empty directory for the weights.
+        network: its weights; a ResNet for Connect Four.
+        config: of ``network``.
+        num_games: how many it plays at once.
+        simulations: per move.
+        max_considered: root moves that sequential halving starts with.
+
+    Raises:
+        ArenaError: another kind of network, or the peer does not start, or computes something else than our network.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        scratch: Path,
+        network: PolicyValueNetwork,
+        config: NetworkConfig,
+        *,
+        num_games: int,
+        simulations: int,
+        max_considered: int,
+    ) -> None:
+        if config.backbone != "resnet":
+            raise ArenaError(f"--peers measures a resnet, not {config.backbone!r}; leave --peers out.")
+        weights = scratch / "weights.npz"
+        tensors = [tensor.numpy() for tensor in fold_normalisation(network).state_dict().values()]
+        np.savez(weights, **{str(index): array for index, array in enumerate(tensors)})
+        command = [str(python), str(HERE / "mctx_pgx.py"), str(weights), "--blocks", str(config.blocks)]
+        command += ["--simulations", str(simulations), "--max-considered", str(max_considered)]
+        command += ["--games", str(num_games), "--probe", *map(str, PROBE_MOVES)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        hello = self._read()
+        self.versions = ", ".join(f"{name} {version}" for name, version in hello["versions"].items())
+        self.peak_megabytes = 0.0
+        _check_same(network, hello)
+
+    def measure(self, seconds: float) -> dict[str, float]:
+        """Lets it play for ``seconds``, while we wait."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"seconds": seconds}) + "\n")
+        self._process.stdin.flush()
+        report = self._read()
+        self.peak_megabytes = report["peak_megabytes"]
+        return {ROW: report["simulations"] / report["seconds"]}
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.communicate(timeout=60)
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ArenaError(f"The peer ended with exit code {self._process.wait()}; what it wrote above says why.")
+        return json.loads(line)
+
+
+def _check_same(network: PolicyValueNetwork, hello: dict[str, Any]) -> None:
+    """The peer must say what our network says of the same position, or the comparison is of different work."""
+    game = games.make("connect_four")
+    states = game.init(1)
+    for move in PROBE_MOVES:
+        game.step(states, [move])
+    ours = NetworkEvaluator(game, network, device="cpu", precision="fp32")
+    evaluation = ours.evaluate(states, game.legal_action_mask(states))
+    same = np.allclose(evaluation.prior_logits[0], hello["logits"], atol=1e-4)
+    if not (same and np.allclose(evaluation.value[0], hello["value"], atol=1e-4)):
+        raise ArenaError(
+            f"The peer's network says {hello['logits']}, {hello['value']}, ours {evaluation.prior_logits[0]}, "
+            f"{evaluation.value[0]}: they are not the same network."
+        )

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import games
+from agents.core import Evaluation
+from agents.search import SearchConfig
+from arena.play import ResumeError
+from arena.self_play import SelfPlay, SelfPlayConfig
+from arena.shards import Shard, read_shard, write_shard
+from games import ArenaError, Game
+from tests.arena.helpers import assert_same
+from tests.arena.test_play import through_a_file
+
+CONFIG = SelfPlayConfig(slots=16, opening_plies=4, shard_positions=150, cache_megabytes=4)
+SEARCH = SearchConfig(simulations=8)
+
+
+class LinearEvaluator:
+    """A linear function of the planes: as real as a network for everything but strength."""
+
+    cacheable = True
+
+    def __init__(self, game: Game) -> None:
+        self.version = 0
+        self._game = game
+        self._weights = np.zeros((int(np.prod(game.spec.observation_shape)), game.spec.num_actions + 1), np.float32)
+
+    def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
+        self._weights, self.version = weights["weights"], version
+
+    def evaluate(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Evaluation:
+        assert legal_action_mask.any(axis=1).all()
+        scores = self._game.observe(states).reshape(len(states), -1) @ self._weights
+        return Evaluation(prior_logits=scores[:, :-1], value=np.tanh(scores[:, -1]))
+
+
+def weights_for(game: Game, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    shape = (int(np.prod(game.spec.observation_shape)), game.spec.num_actions + 1)
+    return {"weights": (rng.standard_normal(shape) / 4).astype(np.float32)}
+
+
+def make(game: Game, seed: Any = 0, config: SelfPlayConfig = CONFIG, search: SearchConfig = SEARCH) -> SelfPlay:
+    worker = SelfPlay(game, LinearEvaluator(game), search, config, seed)
+    worker.set_weights(weights_for(game, 1), 1)
+    return worker
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
+@pytest.mark.parametrize("policy", ["gumbel", "puct"])
+def test_shards_are_games_that_the_rules_allow(name: str, policy: Any, tmp_path: Any) -> None:
+    game = games.make(name)
+    worker = make(game, search=SearchConfig(policy=policy, simulations=8))
+    for _ in range(2):
+        shard = worker.play()
+        assert shard.num_positions >= CONFIG.shard_positions
+        write_shard(tmp_path / "a.npz", shard)
+        assert_same(read_shard(tmp_path / "a.npz", game), shard)  # replays every game by the rules
+        assert (shard.weights_versions == 1).all()
+        searched = ~np.isnan(shard.root_values)
+        np.testing.assert_array_equal(searched, shard.policy_lengths > 0)
+        assert 0 < (~searched).sum() < len(searched) / 2  # openings
+        stats = worker.stats
+        assert stats is not None
+        assert stats.games == shard.num_games
+        assert stats.plies == len(shard.moves)
+        assert stats.positions == shard.num_positions
+        assert stats.search.simulations > 0
+        assert stats.first_player_wins + stats.draws <= stats.games
+        assert stats.truncated == 0
+
+
+def test_numbers_go_on_and_shard_size_can_be_asked_for() -> None:
+    worker = make(games.make("tic_tac_toe"))
+    shards = [worker.play(), worker.play(500)]
+    assert shards[1].num_positions >= 500
+    numbers = np.concatenate([shard.numbers for shard in shards])
+    assert len(set(numbers.tolist())) == len(numbers)
+    assert numbers.max() < len(numbers) + CONFIG.slots
+
+
+def test_workers_and_their_replacements_play_different_games() -> None:
+    game = games.make("tic_tac_toe")
+    shards = [make(game, seed).play() for seed in ((7, 0, 0), (7, 0, 0), (7, 1, 0), (7, 0, 1))]
+    assert_same(shards[0], shards[1])
+    for other in shards[2:]:
+        assert shards[0].moves.tolist() != other.moves.tolist()
+        assert shards[0].seeds[0] != other.seeds[0]
+
+
+def test_games_tell_the_oldest_weights_that_played_in_them() -> None:
+    game = games.make("connect_four")
+    worker = make(game)
+    worker.play()
+    worker.set_weights(weights_for(game, 2), 2)
+    versions = np.concatenate([worker.play().weights_versions for _ in range(2)])
+    assert set(versions.tolist()) == {1, 2}
+
+
+def test_only_full_searches_are_learned_from() -> None:
+    game = games.make("tic_tac_toe")
+    shard = make(game, search=SearchConfig(simulations=8, fast_simulations=2, full_probability=0.3)).play()
+    searched = ~np.isnan(shard.root_values)
+    share = (shard.policy_lengths[searched] > 0).mean()
+    assert 0.15 < share < 0.45
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
+@pytest.mark.parametrize("reuse_tree", [False, True])
+def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool) -> None:
+    game = games.make(name)
+    search = SearchConfig(simulations=8, reuse_tree=reuse_tree)
+    straight = make(game, search=search)
+    straight.play()
+    state = through_a_file(straight.state())
+    expected: list[Shard] = [straight.play()]
+    straight.set_weights(weights_for(game, 2), 2)
+    expected.append(straight.play())
+    resumed = make(game, seed=99, search=search)
+    resumed.restore(state)
+    assert_same(resumed.play(), expected[0])
+    resumed.set_weights(weights_for(game, 2), 2)
+    assert_same(resumed.play(), expected[1])
+
+
+def test_a_state_of_another_game_is_refused() -> None:
+    with pytest.raises(ResumeError, match="connect_four"):
+        make(games.make("tic_tac_toe")).restore(make(games.make("connect_four")).state())
+
+
+@pytest.mark.parametrize("setting", [{"slots": 0}, {"opening_fraction": 1.5}, {"cache_megabytes": 0}])
+def test_settings_out_of_range_are_named(setting: dict[str, Any]) -> None:
+    with pytest.raises(ArenaError, match=next(iter(setting))):
+        SelfPlayConfig(**setting)
