@@ -47,8 +47,13 @@ class SearchResult:
 class Evaluator(Protocol):
     """Scores positions of one game. ``version`` changes whenever its answers would: caches are keyed by it."""
 
-    version: int
-    cacheable: bool
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether a position always gets the same answer while the version stays."""
+        ...
 
     def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
         """Scores states ``[B]`` whose legal moves are bool ``[B, A]``; none is terminated."""

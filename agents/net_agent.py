@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from agents.search import EvaluationCache, Search, SearchConfig, trained_with
 from games import ArenaError, Game
 
 CACHE_MEGABYTES = 128
-SHARED_LIMIT = 8
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class NetAgent:
         self.name = spec
         self._game = game
         self._temperature = options.temperature
-        self._evaluator, cache, settings = _shared_evaluator(game, options)
+        self._trained = _trained(game, options)
         self._search: Search | None = None
         if options.simulations > 0:
+            settings = self._trained.settings
             config = SearchConfig(simulations=options.simulations, add_noise=False, temperature=0, **settings)
-            self._search = Search(game, self._evaluator, config, cache=cache)
+            self._search = Search(game, self._trained.evaluator, config, cache=self._trained.cache)
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
         result = self._search.act(states, rng, slots) if self._search else self._raw_policy(states)
@@ -56,7 +57,7 @@ class NetAgent:
 
     def _raw_policy(self, states: Array) -> SearchResult:
         mask = self._game.legal_action_mask(states)
-        evaluation = self._evaluator.evaluate(states, mask)
+        evaluation = self._trained.evaluator.evaluate(states, mask)
         logits = np.where(mask, evaluation.prior_logits.astype(np.float64), -np.inf)
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return SearchResult(
@@ -74,27 +75,34 @@ def _draw(weights: Array, temperature: float, rng: np.random.Generator) -> Array
     return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
 
 
-_shared: dict[tuple[object, ...], tuple[Evaluator, EvaluationCache, dict[str, float]]] = {}
+@dataclass(frozen=True)
+class _Trained:
+    """What all agents of this process that play by the same weights have in common: the network, what it said about
+    positions, and the search settings that it was trained with."""
+
+    evaluator: Evaluator
+    cache: EvaluationCache
+    settings: dict[str, float]
 
 
-def _shared_evaluator(game: Game, options: NetOptions) -> tuple[Evaluator, EvaluationCache, dict[str, float]]:
-    """One evaluator and one cache for all agents of this process that play by the same weights, and the search
-    settings that the weights were trained with."""
+_in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.WeakValueDictionary()
+
+
+def _trained(game: Game, options: NetOptions) -> _Trained:
     from agents.network_evaluator import NetworkEvaluator
     from agents.networks.files import find_network, load_network
 
     directory = find_network(Path(options.path))
     changed = tuple(file.stat().st_mtime_ns for file in sorted(directory.glob("network.*")))
     key = (directory.resolve(), changed, game.spec, options.device)
-    if key not in _shared:
+    trained = _in_use.get(key)
+    if trained is None:
         network, metadata = load_network(directory, game)
         saved = metadata.extra.get("search")
         settings = trained_with(saved if isinstance(saved, dict) else {})
-        while len(_shared) >= SHARED_LIMIT:
-            del _shared[next(iter(_shared))]
         evaluator = NetworkEvaluator(game, network, device=options.device)
-        _shared[key] = evaluator, EvaluationCache(megabytes=CACHE_MEGABYTES), settings
-    return _shared[key]
+        trained = _in_use[key] = _Trained(evaluator, EvaluationCache(megabytes=CACHE_MEGABYTES), settings)
+    return trained
 
 
 KIND = AgentKind("net", "a trained network, alone or with search", NetOptions, NetAgent, argument="path")

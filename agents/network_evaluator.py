@@ -123,7 +123,7 @@ class NetworkEvaluator:
                 torch.empty((max_batch, self._num_actions + 1), pin_memory=True),
             )
 
-    def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:  # noqa: ARG002
+    def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
         """Scores ``states`` ``[B]``, any ``B``. The mask is not used: illegal moves keep the network's logits."""
         observation = self._game.observe(states)
         size = len(observation)

@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 
 from agents.files import write_atomically
 from agents.networks.files import save_network
+from agents.search import TRAINED_WITH, SearchConfig
 from arena.config import TrainConfig, from_toml, to_toml
 from arena.learner import Learner
 from games import ArenaError
@@ -141,8 +142,17 @@ def newest_run(game: str, root: Path = Path("runs")) -> Path:
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-def save(run: Path, learner: Learner, progress: dict[str, Any], worker: dict[str, Any] | None = None) -> Path:
+def save(
+    run: Path,
+    learner: Learner,
+    progress: dict[str, Any],
+    worker: dict[str, Any] | None = None,
+    *,
+    search: SearchConfig | None = None,
+) -> Path:
     """Writes the checkpoint of ``learner.steps``, then thins out older ones. The directory appears whole or not at all.
+
+    ``search`` is what the games are played with; agents that play by this network search with the same constants.
 
     Raises:
         OSError: the disk is full or not writable; earlier checkpoints are as they were.
@@ -153,7 +163,7 @@ def save(run: Path, learner: Learner, progress: dict[str, Any], worker: dict[str
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        _write_files(temporary, learner, progress, worker)
+        _write_files(temporary, learner, progress, worker, search)
         _sync_directory(temporary)
         if final.exists():  # the same step once more, with more games
             replaced = root / f".{final.name}.replaced"
@@ -168,9 +178,17 @@ def save(run: Path, learner: Learner, progress: dict[str, Any], worker: dict[str
     return final
 
 
-def _write_files(path: Path, learner: Learner, progress: dict[str, Any], worker: dict[str, Any] | None) -> None:
+def _write_files(
+    path: Path,
+    learner: Learner,
+    progress: dict[str, Any],
+    worker: dict[str, Any] | None,
+    search: SearchConfig | None,
+) -> None:
     tensors, counters = learner.state()
     extra = {"steps": learner.steps, "seconds": progress.get("seconds"), "positions": progress.get("positions")}
+    if search is not None:
+        extra["search"] = {name: getattr(search, name) for name in TRAINED_WITH}
     save_network(
         path, learner.playing_network(), learner.network_config, learner.spec, extra, weights_version=learner.steps
     )

@@ -47,7 +47,7 @@ class LearnerConfig:
     """The highest learning rate, reached after the warm-up."""
     final_learning_rate: float = 0.02
     """Where the cosine ends, as a fraction of the highest learning rate."""
-    warmup_steps: int = 100
+    warmup_steps: int = 50
     """Steps over which the learning rate rises from zero."""
     weight_decay: float = 1e-4
     """Decoupled weight decay of matrices and filters; biases and normalisation have none."""

@@ -81,9 +81,9 @@ class LearnableEvaluator(Evaluator, Protocol):
 
 
 class _BlankUntilTrained:
-    """Says of every position what an untrained network means, nothing, at no cost; the network speaks once it is trained.
+    """Says of every position what an untrained network means, nothing, at no cost, until the network is trained.
 
-    Games that begin a run are played by search and rules alone, which takes seconds in place of a minute.
+    So the games that begin a run are played by search and rules alone, in seconds instead of a minute.
     """
 
     def __init__(self, evaluator: LearnableEvaluator) -> None:

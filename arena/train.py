@@ -277,7 +277,7 @@ class Training:
             "examiner": self.examiner.state(),
         }
         worker = self.pool.state() if isinstance(self.pool, LocalPool) else None
-        path = checkpoint.save(self.run, self.learner, progress, worker)
+        path = checkpoint.save(self.run, self.learner, progress, worker, search=self.config.search)
         self._saved = time.monotonic()
         return path
 

@@ -94,18 +94,14 @@ class Game(abc.ABC):
     """The rules of one game, over structured arrays of states ``[B]``.
 
     To add a game, write one module in ``games/`` with one subclass; nothing else is edited. ``names`` lists what
-    ``games.make`` accepts, and the constructor takes the name that was asked for. The state ``dtype`` starts with
-    ``to_play`` (int8, the seat to move), ``terminated`` (bool) and ``ply`` (int16); everything else is the game's. It has no padding
-    bytes: the search compares states byte for byte.
+    ``games.make`` accepts, and the constructor takes the name that was asked for, and options of the game's own (komi).
+    The state ``dtype`` starts with ``to_play`` (int8, the seat to move), ``terminated`` (bool) and ``ply`` (int16);
+    everything else is the game's. It has no padding bytes: the search compares states byte for byte.
     """
 
     names: tuple[str, ...] = ()
     spec: GameSpec
     dtype: np.dtype
-
-    def __init__(self, name: str, **options: object) -> None:
-        """Makes the game called ``name``; ``options`` are the game's own (komi, history steps, …)."""
-        raise NotImplementedError
 
     # ---- rules -------------------------------------------------------------------------------------------------
 

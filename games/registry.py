@@ -7,15 +7,15 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import games
 from games.core import Game, UnknownNameError
 
 
 @functools.cache
-def _game_classes() -> dict[str, type[Game]]:
-    classes: dict[str, type[Game]] = {}
+def _game_classes() -> dict[str, Callable[..., Game]]:
+    classes: dict[str, Callable[..., Game]] = {}
     for module_info in pkgutil.iter_modules(games.__path__):
         if module_info.ispkg:
             continue

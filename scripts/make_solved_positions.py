@@ -52,29 +52,35 @@ class Positions:
 
 
 def make_book(options: Book) -> None:
-    """Writes the book: the deepest layer by search, the others from the one below."""
-    layers = _layers(options.plies)
+    """Writes the book, fewest stones first, so that it is of use whenever it is stopped."""
     known = _read_book(options.output)
     solver = Solver(options.table_megabytes, use_book=False)
     started = saved = time.monotonic()
-    for number, (key, (mine, mask)) in enumerate(layers[-1].items()):
-        if key not in known:
-            known[key] = solver.score(mine, mask)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            _write_book(options.output, known)
-            saved = time.monotonic()
-            print(
-                f"{number + 1} of {len(layers[-1])}, {saved - started:.0f} s, {solver.nodes / 1e6:.0f} M nodes",
-                flush=True,
-            )
-    for layer in reversed(layers[:-1]):
+    layers = _layers(options.plies)
+    at_least: dict[int, int] = {}  # no move is worth more than the position it is played in
+    for stones, layer in enumerate(layers):
+        for number, (key, (mine, mask)) in enumerate(layer.items()):
+            if key not in known:
+                known[key] = solver.score(mine, mask, at_least=at_least.get(key, -CELLS))
+            for child in map(canonical, _children(mine, mask)):
+                at_least[child] = max(at_least.get(child, -CELLS), -known[key])
+            if time.monotonic() - saved > SAVE_SECONDS or number + 1 == len(layer):
+                _write_book(options.output, known)
+                saved = time.monotonic()
+                print(
+                    f"{stones} stones: {number + 1} of {len(layer)}, {saved - started:.0f} s, "
+                    f"{solver.nodes / 1e6:.0f} M nodes",
+                    flush=True,
+                )
+    for layer in layers[:-1]:
         for key, board in layer.items():
-            known[key] = max(-known[canonical_key(*child)] for child in _children(*board))
-    _write_book(options.output, known)
-    print(
-        f"{len(known)} positions up to {options.plies} stones, {time.monotonic() - started:.0f} s, "
-        f"{solver.nodes / 1e6:.0f} M nodes"
-    )
+            if known[key] != max(-known[child] for child in map(canonical, _children(*board))):
+                raise RuntimeError(f"The score of the position with key {key} is not that of its best move.")
+
+
+def canonical(board: tuple[int, int]) -> int:
+    """The key of a position given as (mine, mask)."""
+    return int(canonical_key(*board))
 
 
 def _children(mine: int, mask: int) -> list[tuple[int, int]]:
@@ -87,10 +93,10 @@ def _layers(plies: int) -> list[dict[int, tuple[int, int]]]:
     """By number of stones, up to 6: the positions by key; nobody can have won yet."""
     if not 0 <= plies <= 6:
         raise games.ArenaError(f"The book cannot be {plies} plies deep; give 0 to 6.")
-    layers = [{canonical_key(0, 0): (0, 0)}]
+    layers = [{canonical((0, 0)): (0, 0)}]
     for _ in range(plies):
         children = [child for board in layers[-1].values() for child in _children(*board)]
-        layers.append({canonical_key(*child): child for child in reversed(children)})
+        layers.append({canonical(child): child for child in reversed(children)})
     return layers
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from agents.core import Array, Evaluator, SearchResult
-from agents.search import select, tree as trees
+from agents.search import select
+from agents.search import tree as trees
 from agents.search.cache import EvaluationCache
 from agents.search.config import SearchConfig, shaped_returns
 from games import Game
@@ -142,7 +143,7 @@ class Search:
         return gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-30)
 
     def _plant(self, rows: Array, states: Array, budget: Array, reuse: bool) -> None:
-        """Gives every row a root: the descendant of its old root that holds the state, if there is one, or a new one."""
+        """Gives every row a root: the descendant of its old root that holds the state, or else a new one."""
         self._make_room(rows, int(budget.max()) + 1)
         if self._cache is not None and self._cache.version != self._evaluator.version:
             self._cache.clear()
@@ -289,7 +290,16 @@ class Search:
         first = np.zeros(after - before, dtype=np.int64)  # the first row that asked for each new position
         first[(positions - before)[::-1][positions[::-1] >= before]] = missed[::-1][positions[::-1] >= before]
         self.stats.duplicates += len(missed) - len(first)
-        self._wait(waiting, rows[missed], nodes[missed], positions, _as_bytes(states)[first], masks[first], keys[first], len(first))
+        self._wait(
+            waiting,
+            rows[missed],
+            nodes[missed],
+            positions,
+            _as_bytes(states)[first],
+            masks[first],
+            keys[first],
+            len(first),
+        )
         return rows[hits]
 
     @staticmethod

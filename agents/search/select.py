@@ -119,7 +119,7 @@ def improved_logit(tree, s, e, mixed, most, rule):
 
 @njit(cache=True)
 def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
-    """Among the root edges with exactly ``wanted_visits`` visits in this search, the highest noise + logit + sigma(Q)."""
+    """The highest noise + logit + sigma(Q) among the root edges with ``wanted_visits`` visits in this search."""
     mixed, most = mixed_value(tree, s, 0)
     first, count = tree.edge_start[s, 0], tree.edge_count[s, 0]
     best, best_score = -1, -np.inf
@@ -133,7 +133,7 @@ def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
 
 @njit(cache=True)
 def gumbel_interior_edge(tree, s, node, rule, scratch):
-    """The edge whose share of visits lags most behind the improved policy. ``scratch`` float64 ``[A]`` is overwritten."""
+    """The edge whose share of visits lags most behind the improved policy. Overwrites ``scratch``, float64 ``[A]``."""
     mixed, most = mixed_value(tree, s, node)
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
     highest, visits = -np.inf, 0

@@ -1,4 +1,4 @@
-"""The search trees of many games, as one struct of arrays, and what changes them: reset, attach, expand, back up, re-root.
+"""The search trees of many games, as one struct of arrays, and the kernels that change them.
 
 Row ``s`` is the tree of one game; node 0 is its root. A node's edges (its legal moves only) are one block of the
 row's edge arrays. Nodes are numbered in the order in which they were expanded, and so are the blocks: a parent always

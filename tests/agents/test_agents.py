@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,14 @@ def network(game: Game, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def save_noisy_network(directory: Path, game: Game, seed: int) -> None:
+def save_noisy_network(directory: Path, game: Game, seed: int, extra: dict[str, Any] | None = None) -> None:
     config = NetworkConfig(blocks=1, channels=8)
     network = build_network(config, game.spec.observation_shape, game.spec.num_actions)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    save_network(directory, network, config, game.spec)
+    save_network(directory, network, config, game.spec, extra)
 
 
 def positions(game: Game, plies: int, batch: int, seed: int = 0) -> np.ndarray:
@@ -165,11 +166,24 @@ def test_raw_policy_is_the_best_prior_and_temperature_draws_from_it(game: Game, 
 
 def test_agents_with_the_same_weights_share_them_until_the_file_changes(game: Game, network: Path) -> None:
     options = net_agent.NetOptions(path=str(network))
-    first = net_agent._shared_evaluator(game, options)
-    assert net_agent._shared_evaluator(game, net_agent.NetOptions(path=str(network), simulations=3))[0] is first[0]
+    first = net_agent._trained(game, options)
+    assert net_agent._trained(game, net_agent.NetOptions(path=str(network), simulations=3)) is first
     save_noisy_network(network, game, seed=1)
-    assert net_agent._shared_evaluator(game, options)[0] is not first[0]
-    assert len(net_agent._shared) <= net_agent.SHARED_LIMIT
+    assert net_agent._trained(game, options) is not first
+    del first
+    assert not net_agent._in_use  # weights that nobody plays by any more take no memory
+
+
+def test_a_net_searches_with_the_constants_it_was_trained_with(game: Game, network: Path) -> None:
+    save_noisy_network(network, game, seed=1, extra={"search": {"length_weight": 0.25, "simulations": 10**9}})
+    agent = agents.make(f"net:{network},simulations=8", game)
+    assert isinstance(agent, net_agent.NetAgent)
+    assert agent._search is not None
+    assert (agent._search.config.length_weight, agent._search.config.simulations) == (0.25, 8)
+    for value in ("0.5", True, float("nan"), 2.0):
+        save_noisy_network(network, game, seed=1, extra={"search": {"length_weight": value}})
+        with pytest.raises(ArenaError, match="length_weight"):
+            agents.make(f"net:{network},simulations=8", game)
 
 
 def test_a_net_that_does_not_fit_is_refused(network: Path, tmp_path: Path) -> None:

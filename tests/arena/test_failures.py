@@ -201,8 +201,8 @@ def test_kill_9_of_a_worker_then_of_the_driver(tmp_path: Path) -> None:
         before = num_shards(run)
         wait_for(lambda: num_shards(run) >= before + 3, 60, "more self-play")
         wait_for(lambda: checkpoint.latest(run) is not None, 30, "a checkpoint")
+        wait_for(lambda: len(workers_of(driver)) == 2, 30, "the start of the new worker")
         workers = workers_of(driver)
-        assert len(workers) == 2
     finally:
         driver.kill()
         driver.communicate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from games import ILLEGAL_SCORE, connect_four_solver, solved
 from games.connect_four_solver import CELLS, Solver, canonical_key, mirror
 
 GAME = games.make("connect_four")
+needs_book = pytest.mark.skipif(
+    not solved.BOOK_PATH.exists(), reason="no book is there; scripts/make_solved_positions.py book makes one"
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,7 @@ def check_against_enumeration(solver: Solver, states: np.ndarray) -> None:
 
 
 def test_agrees_with_enumeration_on_late_positions(solver: Solver) -> None:
-    check_against_enumeration(solver, random_states((31, 41), 500, seed=1))
+    check_against_enumeration(solver, random_states((33, 41), 500, seed=1))
 
 
 @pytest.mark.nojit
@@ -175,6 +179,18 @@ def test_table_must_have_a_size() -> None:
         Solver(0)
 
 
+def test_the_book_is_asked_first(solver: Solver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    state = random_states((24, 24), 1, seed=11)[0]
+    mine, mask = boards(state)
+    path = tmp_path / "book.npz"
+    np.savez(path, keys=np.array([canonical_key(mine, mask)]), scores=np.array([99], np.int8))
+    monkeypatch.setattr(solved, "BOOK_PATH", path)
+    monkeypatch.setattr(connect_four_solver, "_load_book", solved.load_book)
+    assert Solver(1).score(mirror(mine), mirror(mask)) == 99
+    assert Solver(1, use_book=False).score(mine, mask) == solver.score(mine, mask)
+
+
+@needs_book
 def test_the_book_is_consistent() -> None:
     """Each position of the book whose children are all in it scores what its best child says."""
     book = solved.load_book()
@@ -195,5 +211,6 @@ def test_the_book_is_consistent() -> None:
     assert checked > 0
 
 
+@needs_book
 def test_the_empty_board_is_answered_from_the_book() -> None:
     assert GAME.solve(GAME.init(1))[0].tolist() == [-2, -1, 0, 1, 0, -1, -2]

@@ -31,7 +31,9 @@ class _HoldsObjects(TicTacToe):
 
 
 class _Padded(TicTacToe):
-    dtype = np.dtype([*((name, TicTacToe.dtype[name]) for name in TicTacToe.dtype.names or ()), ("x", "i8")], align=True)
+    dtype = np.dtype(
+        [*((name, TicTacToe.dtype[name]) for name in TicTacToe.dtype.names or ()), ("x", "i8")], align=True
+    )
 
 
 class _OtherName(TicTacToe):

@@ -30,6 +30,7 @@ class Node:
         total = sum(math.exp(self.logit[a] - highest) for a in self.actions)
         self.prior = {a: float(np.float32(math.exp(self.logit[a] - highest) / total)) for a in self.actions}
         self.visits, self.sums = dict.fromkeys(self.actions, 0), dict.fromkeys(self.actions, 0.0)
+        self.start = dict(self.visits)  # at the root: the visits before this search
 
     def q(self, a, otherwise):
         return self.sums[a] / self.visits[a] if self.visits[a] else otherwise
@@ -39,7 +40,7 @@ class Node:
         n = sum(self.visits.values())
         if not n:
             return self.value
-        weighted = sum(self.prior[a] * self.q(a, None) for a in visited) / sum(self.prior[a] for a in visited)
+        weighted = sum(self.prior[a] * self.q(a, 0.0) for a in visited) / sum(self.prior[a] for a in visited)
         return (self.value + n * weighted) / (1 + n)
 
     def improved_logits(self, config):

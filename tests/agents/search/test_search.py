@@ -125,9 +125,10 @@ def test_a_batch_of_many_equals_batches_of_one(config):
     game = RandomTree(77, num_actions=5, depth=8, positions=30)
     states = game.init(rows)
     noise = root_noise(config, game, rows, 3)
-    together = Search(game, HashEvaluator(game), config, EvaluationCache(1))
+    evaluator = HashEvaluator(game)
+    together = Search(game, evaluator, config, EvaluationCache(1))
     result = together.run(states, noise, budgets(config, rows))
-    assert max(together._evaluator.batches) > rows // 2
+    assert max(evaluator.batches) > rows // 2
     alone = Search(game, HashEvaluator(game), config, EvaluationCache(1))
     for row in range(rows):
         single = alone.run(states[row : row + 1], noise[row : row + 1], budgets(config, 1))
@@ -149,7 +150,9 @@ def test_the_cache_saves_evaluations_and_a_new_version_empties_it():
     assert search.stats.duplicates > 0
     assert evaluations <= 1 + 6 * 10 * 2  # no more than there are positions
     total = search.stats.cache_hits + search.stats.duplicates + search.stats.terminals + evaluations
-    assert total == search.stats.simulations + rows  # every simulation ends in one of the four ways, and so do the roots
+    assert (
+        total == search.stats.simulations + rows
+    )  # every simulation ends in one of the four ways, and so do the roots
     search.run(states, noise, budgets(config, rows))
     assert search.stats.evaluations == evaluations
     evaluator.version = 1
@@ -195,9 +198,8 @@ def test_temperature_draws_from_the_visits():
 def test_sequential_halving_visits_halve_the_field():
     # 16 moves, 64 simulations: 16 × 1, 8 × 2, 4 × 4, 2 × 8 visits (Danihelka et al., 2022, figure 1 scaled)
     sequence = considered_visits(16, 64)[16].tolist()
-    assert sequence == [0] * 16 + [1] * 8 + [2] * 8 + sum(([v] * 4 for v in (3, 4, 5, 6)), []) + sum(
-        ([v] * 2 for v in range(7, 15)), []
-    )
+    phases = [(16, range(1)), (8, range(1, 3)), (4, range(3, 7)), (2, range(7, 15))]
+    assert sequence == [visits for surviving, visited in phases for visits in visited for _ in range(surviving)]
     assert considered_visits(16, 5)[1].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -212,7 +214,7 @@ def test_deeper_trees_grow_the_arrays():
         game.step(state, result.action)
 
 
-@pytest.mark.parametrize("field, value", [("simulations", 0), ("length_weight", 1.0), ("temperature", -1.0)])
+@pytest.mark.parametrize(("field", "value"), [("simulations", 0), ("length_weight", 1.0), ("temperature", -1.0)])
 def test_settings_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ArenaError, match=field):
         SearchConfig(**{field: value})
