@@ -180,7 +180,7 @@ def test_a_net_searches_with_the_constants_it_was_trained_with(game: Game, netwo
     assert isinstance(agent, net_agent.NetAgent)
     assert agent._search is not None
     assert (agent._search.config.length_weight, agent._search.config.simulations) == (0.25, 8)
-    for value in ("0.5", True, float("nan"), 2.0):
+    for value in ("0.5", True, None, 2.0):
         save_noisy_network(network, game, seed=1, extra={"search": {"length_weight": value}})
         with pytest.raises(ArenaError, match="length_weight"):
             agents.make(f"net:{network},simulations=8", game)
