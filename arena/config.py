@@ -79,7 +79,7 @@ class JudgeConfig:
     """Games against the previous snapshot and against each anchor; even, since seats are swapped."""
     simulations: int = 32
     """Simulations per move of the network in those games."""
-    anchors: tuple[str, ...] = ("random", "mcts:simulations=100")
+    anchors: tuple[str, ...] = ("mcts:simulations=100", "random")
     """Opponents that never change, as arena play --opponent takes them; one that is clearly beaten is met no more."""
     accuracy_simulations: int = 64
     """In solved games: simulations of the second accuracy figure, beside that of the raw policy; 0 = leave it out."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import sample_legal
+from agents.core import Array, sample_legal
 from games import Game
 
 _CHUNK = 256
@@ -47,15 +47,24 @@ class RandomOpenings:
     def _draw(self, count: int) -> list[tuple[int, ...]]:
         lengths = self._rng.integers(0, self._max_plies + 1, count)
         lengths[self._rng.random(count) >= self._fraction] = 0
-        states = self._game.init(count)
-        moves = np.zeros((count, self._max_plies), np.int64)
-        for ply in range(self._max_plies):
-            rows = np.flatnonzero(lengths > ply)
-            if not len(rows):
-                break
-            after = states[rows]
-            moves[rows, ply] = sample_legal(self._game.legal_action_mask(after), self._rng)
-            self._game.step_unchecked(after, moves[rows, ply])
-            lengths[rows[after["terminated"]]] = ply
-            states[rows] = after
-        return [tuple(row[:length]) for row, length in zip(moves.tolist(), lengths.tolist(), strict=True)]
+        openings, _ = random_openings(self._game, lengths, self._rng)
+        return openings
+
+
+def random_openings(game: Game, lengths: Array, rng: np.random.Generator) -> tuple[list[tuple[int, ...]], Array]:
+    """Uniformly random play of ``lengths`` ``[B]`` plies: the openings, and the states ``[B]`` that they lead to.
+
+    A move that would end the game is not played: the opening stops there, shorter than asked for.
+    """
+    lengths = lengths.copy()
+    states = game.init(len(lengths))
+    moves = np.zeros((len(lengths), int(lengths.max(initial=0))), np.int64)
+    for ply in range(moves.shape[1]):
+        rows = np.flatnonzero(lengths > ply)
+        after = states[rows]
+        moves[rows, ply] = sample_legal(game.legal_action_mask(after), rng)
+        game.step_unchecked(after, moves[rows, ply])
+        ended = after["terminated"]
+        lengths[rows[ended]] = ply
+        states[rows[~ended]] = after[~ended]
+    return [tuple(row[:length]) for row, length in zip(moves.tolist(), lengths.tolist(), strict=True)], states

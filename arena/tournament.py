@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Agent, Array, sample_legal
+from agents.core import Agent
+from arena.openings import random_openings
 from arena.play import play_games
 from arena.ratings import RatingTable, rate, tally
 from arena.records import MatchRecord, Pairing, Trajectory
@@ -184,9 +185,9 @@ def draw_openings(
         if not missing:
             break
         lengths = rng.integers(plies[0], plies[1], size=len(missing), endpoint=True)
-        moves, keys, ongoing = _random_moves(game, lengths, rng)
-        for row, line, key, usable in zip(missing, moves, keys.tolist(), ongoing.tolist(), strict=True):
-            if usable and (key not in seen or attempt >= tries // 2):
+        lines, states = random_openings(game, lengths, rng)
+        for row, line, wanted, key in zip(missing, lines, lengths.tolist(), game.hash(states).tolist(), strict=True):
+            if len(line) == wanted and (key not in seen or attempt >= tries // 2):
                 seen.add(key)
                 openings[row] = line
     if any(opening is None for opening in openings):
@@ -194,23 +195,6 @@ def draw_openings(
             f"{game.spec.name} is usually over within {plies[1]} random plies; give fewer --opening-plies."
         )
     return [opening for opening in openings if opening is not None]
-
-
-def _random_moves(game: Game, lengths: Array, rng: np.random.Generator) -> tuple[list[tuple[int, ...]], Array, Array]:
-    """Random play of ``lengths`` ``[B]`` plies: the moves, the hash of each position, and whether it is still on."""
-    states = game.init(len(lengths))
-    lines: list[list[int]] = [[] for _ in lengths]
-    for ply in range(int(lengths.max(initial=0))):
-        rows = np.flatnonzero((lengths > ply) & ~states["terminated"])
-        if not len(rows):
-            break
-        moving = states[rows]
-        actions = sample_legal(game.legal_action_mask(moving), rng)
-        game.step_unchecked(moving, actions)
-        states[rows] = moving
-        for row, action in zip(rows, actions, strict=True):
-            lines[row].append(int(action))
-    return [tuple(line) for line in lines], game.hash(states), ~states["terminated"]
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

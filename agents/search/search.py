@@ -20,7 +20,7 @@ from agents.search.cache import EvaluationCache
 from agents.search.config import SearchConfig, shaped_returns
 from games import Game
 
-_GO_ON_SHARE = 1 / 16
+_GO_ON_SHARE = 1 / 3
 """Leaves are evaluated once the games that could still go on are fewer than this share of those that wait."""
 
 _MAX_KEPT = 8
