@@ -61,17 +61,18 @@ class EvaluationCache:
             self._starts = np.full(slots, _EMPTY, dtype=np.int64)
             self._values = np.zeros(slots, dtype=np.float32)
 
-    def lookup(self, keys: Array, num_pending: int) -> tuple[Array, Array, int]:
+    def lookup(self, keys: Array, num_pending: int) -> tuple[Array, Array, Array]:
         """Finds ``keys`` uint64 ``[K]``, claiming those that are not there.
 
         Returns where each one's logits start (or ``-1 - i`` for pending position ``i``), its value (if found), and the
-        number of pending positions now.
+        rows of ``keys`` that claimed a position, in the order of the positions' numbers.
         """
         starts = np.empty(len(keys), dtype=np.int64)
         values = np.empty(len(keys), dtype=np.float32)
-        pending_after = _lookup(self._keys, self._starts, self._values, keys, num_pending, starts, values)
-        self.size += pending_after - num_pending
-        return starts, values, pending_after
+        claimed = np.empty(len(keys), dtype=np.int64)
+        count = _lookup(self._keys, self._starts, self._values, keys, num_pending, starts, values, claimed)
+        self.size += count
+        return starts, values, claimed[:count]
 
     def store(self, keys: Array, logits: Array, starts: Array, values: Array) -> None:
         """Fills in the pending positions ``[M]``; ``starts`` int64 ``[M + 1]`` cut ``logits`` into one piece each."""
@@ -93,21 +94,23 @@ def _find(table_keys, table_starts, key):
 
 
 @njit(cache=True)
-def _lookup(table_keys, table_starts, table_values, keys, num_pending, out_starts, out_values):
+def _lookup(table_keys, table_starts, table_values, keys, num_pending, out_starts, out_values, out_claimed):
+    count = 0
     for k in range(len(keys)):
         slot = _find(table_keys, table_starts, keys[k])
         start = table_starts[slot]
         if start == _EMPTY:
             table_keys[slot] = keys[k]
-            table_starts[slot] = _FIRST_PENDING - num_pending
-            out_starts[k] = -1 - num_pending
-            num_pending += 1
+            table_starts[slot] = _FIRST_PENDING - num_pending - count
+            out_starts[k] = -1 - num_pending - count
+            out_claimed[count] = k
+            count += 1
         elif start <= _FIRST_PENDING:
             out_starts[k] = -1 - (_FIRST_PENDING - start)
         else:
             out_starts[k] = start
             out_values[k] = table_values[slot]
-    return num_pending
+    return count
 
 
 @njit(cache=True)

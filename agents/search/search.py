@@ -194,7 +194,7 @@ class Search:
         active = rows[self._tree.edge_count[rows, 0] > 0]
         if len(unexpanded):
             roots = np.zeros(len(unexpanded), dtype=np.int32)
-            active = np.concatenate([active, self._score(unexpanded, roots, self._take(unexpanded, roots), waiting)])
+            active = np.concatenate([active, self._score(unexpanded, roots, self._root_states(unexpanded), waiting)])
         if waiting.num_rows:
             active = np.concatenate([active, self._evaluate(waiting)])
             waiting = _Waiting()
@@ -218,39 +218,34 @@ class Search:
 
     def _wave(self, rows: Array, waiting: _Waiting) -> Array:
         """One descent in each of ``rows``. Returns those that were backed up; the others joined ``waiting``."""
-        nodes = np.empty(len(rows), dtype=np.int32)
-        edges = np.empty(len(rows), dtype=np.int32)
-        trees_args = (self._tree, rows, self._rule, self._noise, self._schedule, self._done)
-        select.descend(*trees_args, nodes, edges)
-        at_terminal = edges < 0
-        trees.backup(self._tree, rows[at_terminal], nodes[at_terminal])
-        self.stats.terminals += int(at_terminal.sum())
-        grow = ~at_terminal
-        grown, parents, edges = rows[grow], nodes[grow], edges[grow]
-
+        out_rows = np.empty(len(rows), dtype=np.int64)
+        nodes, edges, actions = np.empty((3, len(rows)), dtype=np.int32)
+        states = np.empty(len(rows), dtype=self._game.dtype)
+        outputs = (out_rows, nodes, edges, actions, _as_bytes(states))
+        found = select.descend(
+            self._tree, rows, self._rule, self._noise, self._schedule, self._done, self._states, *outputs
+        )
+        grown, at_terminal, states = out_rows[:found], out_rows[found:], states[:found]
         started = time.perf_counter()
-        states = self._take(grown, parents)
-        self._game.step_unchecked(states, self._tree.action[grown, edges])
-        ended = states["terminated"].copy()
-        results = np.zeros(len(states), dtype=np.float32)
-        if ended.any():
-            results[ended] = self._terminal_values(states[ended])
+        self._game.step_unchecked(states, actions[:found])
+        ended = np.flatnonzero(states["terminated"])
+        results = np.zeros(found, dtype=np.float32)
+        if len(ended):
+            results[ended] = self._terminal_values(_rows_of(states, ended))
         self.stats.seconds_rules += time.perf_counter() - started
 
-        children = np.empty(len(grown), dtype=np.int32)
-        trees.attach(self._tree, grown, parents, edges, states["to_play"].copy(), ended, results, children)
-        trees.put_states(self._states, grown, children, _as_bytes(states))
-        trees.backup(self._tree, grown[ended], children[ended])
-        self.stats.terminals += int(ended.sum())
-        live = ~ended
-        live_states = _as_bytes(states)[live].view(self._game.dtype)[:, 0]
-        scored = self._score(grown[live], children[live], live_states, waiting)
-        return np.concatenate([rows[at_terminal], grown[ended], scored])
+        children = np.empty(found, dtype=np.int32)
+        facts = (states["to_play"], states["terminated"], results, _as_bytes(states))
+        trees.grow(self._tree, grown, nodes[:found], edges[:found], *facts, self._states, children)
+        self.stats.terminals += len(at_terminal) + len(ended)
+        if len(ended):
+            live = np.flatnonzero(~states["terminated"])
+            at_terminal = np.concatenate([at_terminal, grown[ended]])
+            grown, children, states = grown[live], children[live], _rows_of(states, live)
+        return np.concatenate([at_terminal, self._score(grown, children, states, waiting)])
 
-    def _take(self, rows: Array, nodes: Array) -> Array:
-        states = np.empty(len(rows), dtype=self._game.dtype)
-        trees.take_states(self._states, rows, nodes, _as_bytes(states))
-        return states
+    def _root_states(self, rows: Array) -> Array:
+        return self._states[rows, 0].view(self._game.dtype)[:, 0]
 
     def _terminal_values(self, states: Array) -> Array:
         spec = self._game.spec
@@ -264,42 +259,22 @@ class Search:
             return rows
         started = time.perf_counter()
         masks = self._game.legal_action_mask(states)
-        if self._cache is None:
-            self.stats.seconds_rules += time.perf_counter() - started
-            positions = np.arange(len(rows)) + waiting.num_positions
-            keys = np.empty(0, dtype=np.uint64)
-            self._wait(waiting, rows, nodes, positions, _as_bytes(states), masks, keys, len(rows))
-            return rows[:0]
-        keys = self._game.hash(states)
+        keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
         self.stats.seconds_rules += time.perf_counter() - started
+        if self._cache is None:
+            positions = np.arange(len(rows)) + waiting.num_positions
+            self._wait(waiting, rows, nodes, positions, _as_bytes(states), masks, keys)
+            return rows[:0]
         if waiting.num_positions == 0:
             self._cache.make_room(2 * self._tree.parent.shape[0], 0)
-        before = waiting.num_positions
-        starts, values, after = self._cache.lookup(keys, before)
-        known = starts >= 0
-        hits = np.flatnonzero(known)
-        self._grow_edges_until(
-            lambda: trees.expand(
-                self._tree, rows[hits], nodes[hits], masks, hits, self._cache.logits, starts[hits], values[hits]
-            )
-        )
-        trees.backup(self._tree, rows[hits], nodes[hits])
+        starts, values, claimed = self._cache.lookup(keys, waiting.num_positions)
+        leaves = np.arange(len(rows))
+        self._expand(rows, nodes, masks, leaves, self._cache.logits, starts, values)
+        hits, missed = np.flatnonzero(starts >= 0), np.flatnonzero(starts < 0)
         self.stats.cache_hits += len(hits)
-        missed = np.flatnonzero(~known)
-        positions = -1 - starts[missed]
-        first = np.zeros(after - before, dtype=np.int64)  # the first row that asked for each new position
-        first[(positions - before)[::-1][positions[::-1] >= before]] = missed[::-1][positions[::-1] >= before]
-        self.stats.duplicates += len(missed) - len(first)
-        self._wait(
-            waiting,
-            rows[missed],
-            nodes[missed],
-            positions,
-            _as_bytes(states)[first],
-            masks[first],
-            keys[first],
-            len(first),
-        )
+        self.stats.duplicates += len(missed) - len(claimed)
+        new = (_as_bytes(states)[claimed], masks[claimed], keys[claimed])
+        self._wait(waiting, rows[missed], nodes[missed], -1 - starts[missed], *new)
         return rows[hits]
 
     @staticmethod
@@ -311,7 +286,6 @@ class Search:
         states: Array,
         masks: Array,
         keys: Array,
-        num_positions: int,
     ) -> None:
         waiting.rows.append(rows)
         waiting.nodes.append(nodes)
@@ -319,7 +293,7 @@ class Search:
         waiting.states.append(states)
         waiting.masks.append(masks)
         waiting.keys.append(keys)
-        waiting.num_positions += num_positions
+        waiting.num_positions += len(states)
         waiting.num_rows += len(rows)
 
     def _evaluate(self, waiting: _Waiting) -> Array:
@@ -338,16 +312,11 @@ class Search:
             self._cache.store(np.concatenate(waiting.keys), logits, starts, values)
         rows, nodes = np.concatenate(waiting.rows), np.concatenate(waiting.nodes)
         positions = np.concatenate(waiting.positions)
-        self._grow_edges_until(
-            lambda: trees.expand(
-                self._tree, rows, nodes, masks, positions, logits, starts[positions], values[positions]
-            )
-        )
-        trees.backup(self._tree, rows, nodes)
+        self._expand(rows, nodes, masks, positions, logits, starts[positions], values[positions])
         return rows
 
-    def _grow_edges_until(self, expand) -> None:
-        while not expand():
+    def _expand(self, *leaves: Array) -> None:
+        while not trees.expand(self._tree, *leaves):
             rows, nodes = self._tree.parent.shape
             room = self._tree.action.shape[1]
             self._tree = trees.resize(self._tree, rows, nodes, max(room + self._game.spec.num_actions, room * 3 // 2))
@@ -375,6 +344,11 @@ class Search:
         cumulative = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
         draws = rng.random((len(early), 1)) * cumulative[:, -1:]
         result.action[early] = np.argmax(cumulative > draws, axis=1)
+
+
+def _rows_of(states: Array, rows: Array) -> Array:
+    """``states[rows]``, copied as bytes."""
+    return _as_bytes(states)[rows].view(states.dtype)[:, 0]
 
 
 def _as_bytes(states: Array) -> Array:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from agents.search.config import SearchConfig
-from agents.search.tree import NO_CHILD
+from agents.search.tree import NO_CHILD, back_up, kernel
 
 PUCT, GUMBEL = 0, 1
 
@@ -66,7 +65,7 @@ def _sequence(considered: int, simulations: int) -> list[int]:
     return sequence[:simulations]
 
 
-@njit(cache=True)
+@kernel
 def puct_edge(tree, s, node, rule, noise):
     """The edge with the highest Q + U. ``noise`` ``[A]`` is mixed into the prior at the root."""
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
@@ -89,7 +88,7 @@ def puct_edge(tree, s, node, rule, noise):
     return best
 
 
-@njit(cache=True)
+@kernel
 def mixed_value(tree, s, node):
     """What unvisited moves are taken to be worth (the paper's v_mix), and the most visits of any edge."""
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
@@ -109,7 +108,7 @@ def mixed_value(tree, s, node):
     return (raw + visits * weighted / prior_sum) / (1.0 + visits), most
 
 
-@njit(cache=True)
+@kernel
 def improved_logit(tree, s, e, mixed, most, rule):
     """logit + sigma(completed Q) of one edge."""
     n = tree.visits[s, e]
@@ -117,7 +116,7 @@ def improved_logit(tree, s, e, mixed, most, rule):
     return np.float64(tree.logit[s, e]) + (rule.c_visit + most) * rule.c_scale * q
 
 
-@njit(cache=True)
+@kernel
 def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
     """The highest noise + logit + sigma(Q) among the root edges with ``wanted_visits`` visits in this search."""
     mixed, most = mixed_value(tree, s, 0)
@@ -131,7 +130,7 @@ def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
     return best
 
 
-@njit(cache=True)
+@kernel
 def gumbel_interior_edge(tree, s, node, rule, scratch):
     """The edge whose share of visits lags most behind the improved policy. Overwrites ``scratch``, float64 ``[A]``."""
     mixed, most = mixed_value(tree, s, node)
@@ -153,14 +152,18 @@ def gumbel_interior_edge(tree, s, node, rule, scratch):
     return best
 
 
-@njit(cache=True)
-def descend(tree, rows, rule, noise, schedule, done, out_nodes, out_edges):
-    """One descent in each of ``rows`` ``[K]``, down to an edge without a child or a terminal node.
+@kernel
+def descend(
+    tree, rows, rule, noise, schedule, done, node_states, out_rows, out_nodes, out_edges, out_actions, out_states
+):
+    """One descent in each of ``rows`` ``[K]``, down to an edge without a child or to the end of the game.
 
     ``noise`` ``[S, A]``; ``schedule`` int32 ``[S, simulations]`` and ``done`` int32 ``[S]`` say which visit count the
-    Gumbel root tries next. Writes the last node and its edge to follow (-1 when the node is terminal).
+    Gumbel root tries next. Returns how many descents found an edge: their rows, nodes, edges, actions and the states of
+    those nodes come first in the outputs ``[K]``. The other descents were backed up; their rows stand at the end.
     """
     scratch = np.empty(noise.shape[1])
+    first, last = 0, len(rows)
     for k in range(len(rows)):
         s = rows[k]
         node = 0
@@ -173,16 +176,24 @@ def descend(tree, rows, rule, noise, schedule, done, out_nodes, out_edges):
                 edge = gumbel_interior_edge(tree, s, node, rule, scratch)
             child = tree.child[s, edge]
             if child == NO_CHILD:
+                out_rows[first] = s
+                out_nodes[first] = node
+                out_edges[first] = edge
+                out_actions[first] = tree.action[s, edge]
+                for b in range(node_states.shape[2]):
+                    out_states[first, b] = node_states[s, node, b]
+                first += 1
                 break
             node = child
             if tree.terminal[s, node]:
-                edge = -1
+                last -= 1
+                out_rows[last] = s
+                back_up(tree, s, node)
                 break
-        out_nodes[k] = node
-        out_edges[k] = edge
+    return first
 
 
-@njit(cache=True)
+@kernel
 def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits, out_value):
     """What the finished searches say: best move, policy target, visit counts and value of each root ``[K]``.
 

@@ -14,6 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+kernel = njit(cache=True, error_model="numpy")
+"""Compiled once and kept on disk. Division by zero gives infinity, as in NumPy, since a check would cost a quarter of a
+descent; no kernel divides by zero."""
+
 Array = np.ndarray
 
 NO_CHILD = -1
@@ -76,7 +80,7 @@ def resize(tree: Tree | None, rows: int, nodes: int, edges: int) -> Tree:
     return Tree(**{field: array(field, shapes[field]) for field in Tree._fields})
 
 
-@njit(cache=True)
+@kernel
 def reset_rows(tree, rows, to_play):
     """Empties ``rows`` ``[K]`` down to an unexpanded root whose mover is ``to_play`` ``[K]``."""
     for k in range(len(rows)):
@@ -92,9 +96,24 @@ def reset_rows(tree, rows, to_play):
         tree.raw_value[s, 0] = 0.0
 
 
-@njit(cache=True)
-def attach(tree, rows, parents, edges, to_play, terminal, raw_value, out_nodes):
-    """Hangs a new node under each (row, parent, edge) ``[K]``; ``raw_value`` counts where ``terminal``."""
+@kernel
+def back_up(tree, s, node):
+    """Carries the ``raw_value`` of a leaf up to the root. The sign flips on a change of ``to_play``, never on depth."""
+    value = np.float64(tree.raw_value[s, node])
+    seat = tree.to_play[s, node]
+    while node != 0:
+        edge = tree.parent_edge[s, node]
+        node = tree.parent[s, node]
+        tree.visits[s, edge] += 1
+        tree.value_sum[s, edge] += value if tree.to_play[s, node] == seat else -value
+
+
+@kernel
+def grow(tree, rows, parents, edges, to_play, terminal, raw_value, states, node_states, out_nodes):
+    """Hangs a new node under each (row, parent, edge) ``[K]`` and keeps its state, uint8 ``[K, bytes]``.
+
+    Where it is ``terminal``, its ``raw_value`` is the game's result for ``to_play`` and is backed up at once.
+    """
     for k in range(len(rows)):
         s = rows[k]
         node = tree.num_nodes[s]
@@ -107,42 +126,33 @@ def attach(tree, rows, parents, edges, to_play, terminal, raw_value, out_nodes):
         tree.terminal[s, node] = terminal[k]
         tree.raw_value[s, node] = raw_value[k]
         tree.child[s, edges[k]] = node
+        for b in range(states.shape[1]):
+            node_states[s, node, b] = states[k, b]
         out_nodes[k] = node
+        if terminal[k]:
+            back_up(tree, s, node)
 
 
-@njit(cache=True)
-def take_states(node_states, rows, nodes, out_states):
-    """Copies the states of (row, node) ``[K]`` out of uint8 ``[S, N, bytes]`` into uint8 ``[K, bytes]``."""
-    for k in range(len(rows)):
-        for b in range(node_states.shape[2]):
-            out_states[k, b] = node_states[rows[k], nodes[k], b]
-
-
-@njit(cache=True)
-def put_states(node_states, rows, nodes, states):
-    """The inverse of ``take_states``."""
-    for k in range(len(rows)):
-        for b in range(node_states.shape[2]):
-            node_states[rows[k], nodes[k], b] = states[k, b]
-
-
-@njit(cache=True)
+@kernel
 def expand(tree, rows, nodes, masks, mask_rows, logits, starts, values):
-    """Gives each (row, node) ``[K]`` its edges: the legal moves of ``masks[mask_rows[k]]``.
+    """Gives each leaf (row, node) ``[K]`` its edges, the legal moves of ``masks[mask_rows[k]]``, and backs it up.
 
-    Their logits are ``logits[starts[k]:]``, in the order of the actions. Returns False, having changed nothing, when
-    some row has too little room.
+    The moves' logits are ``logits[starts[k]:]``, in the order of the actions; a leaf whose start is negative is left as
+    it is. Returns False, having changed nothing, when some row has too little room.
     """
     num_actions = masks.shape[1]
+    scratch = np.empty(num_actions)
     room = tree.action.shape[1]
     for k in range(len(rows)):
         count = 0
         for a in range(num_actions):
             count += masks[mask_rows[k], a]
-        if tree.num_edges[rows[k]] + count > room:
+        if starts[k] >= 0 and tree.num_edges[rows[k]] + count > room:
             return False
     for k in range(len(rows)):
         s, node, position = rows[k], nodes[k], starts[k]
+        if position < 0:
+            continue
         first = tree.num_edges[s]
         edge = first
         highest = np.float32(-np.inf)
@@ -159,32 +169,20 @@ def expand(tree, rows, nodes, masks, mask_rows, logits, starts, values):
                 tree.value_sum[s, edge] = 0.0
                 edge += 1
         total = 0.0
-        for e in range(first, edge):
-            total += np.exp(np.float64(tree.logit[s, e]) - highest)
-        for e in range(first, edge):
-            tree.prior[s, e] = np.exp(np.float64(tree.logit[s, e]) - highest) / total
+        for i in range(edge - first):
+            scratch[i] = np.exp(np.float64(tree.logit[s, first + i]) - highest)
+            total += scratch[i]
+        for i in range(edge - first):
+            tree.prior[s, first + i] = scratch[i] / total
         tree.edge_start[s, node] = first
         tree.edge_count[s, node] = edge - first
         tree.num_edges[s] = edge
         tree.raw_value[s, node] = values[k]
+        back_up(tree, s, node)
     return True
 
 
-@njit(cache=True)
-def backup(tree, rows, nodes):
-    """Carries each leaf's ``raw_value`` up to its root. The sign flips on a change of ``to_play``, never on depth."""
-    for k in range(len(rows)):
-        s, node = rows[k], nodes[k]
-        value = np.float64(tree.raw_value[s, node])
-        seat = tree.to_play[s, node]
-        while node != 0:
-            edge = tree.parent_edge[s, node]
-            node = tree.parent[s, node]
-            tree.visits[s, edge] += 1
-            tree.value_sum[s, edge] += value if tree.to_play[s, node] == seat else -value
-
-
-@njit(cache=True)
+@kernel
 def find_descendant(tree, rows, node_states, wanted, max_depth, out_nodes):
     """The expanded node at most ``max_depth`` plies below each root whose state is byte for byte the wanted one.
 
@@ -212,7 +210,7 @@ def find_descendant(tree, rows, node_states, wanted, max_depth, out_nodes):
                 break
 
 
-@njit(cache=True)
+@kernel
 def reroot(tree, rows, roots, node_states):
     """Makes ``roots[k]`` the root of ``rows[k]`` and forgets everything that does not hang below it, in place."""
     new_index = np.empty(tree.parent.shape[1], dtype=np.int32)
