@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import inspect
 import json
 import os
 import tomllib
@@ -93,10 +94,19 @@ class JudgeConfig:
 class TrainConfig:
     """Trains a network from scratch by self-play.
 
-    Stop it with Ctrl-C at any moment; the same command with --resume goes on where it stopped.
+    Examples:
+
+      arena train connect_four
+
+      arena train connect_four --run runs/c4 --minutes 60 --network.blocks 4 --network.channels 48
+
+      arena train connect_four --run runs/c4 --resume
+
+    Stop it with Ctrl-C at any moment; the last of these commands goes on where it stopped. The defaults below are the
+    preset of the game: name the game before --help.
     """
 
-    game: tyro.conf.Positional[str]
+    game: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME")]
     """The game to learn."""
     run: Annotated[Path | None, tyro.conf.arg(aliases=["-r"])] = None
     """Directory of the run: configuration, metrics, shards and checkpoints. By default runs/GAME-DATE-TIME; with
@@ -217,7 +227,8 @@ def parse(arguments: Sequence[str], prog: str = "arena train") -> TrainConfig:
         base = dataclasses.replace(read_config(run), run=run)
     elif game is not None:
         base = preset(game)
-    config = tyro.cli(TrainConfig, prog=prog, args=list(arguments), default=base)
+    description = inspect.getdoc(TrainConfig)
+    config = tyro.cli(TrainConfig, prog=prog, description=description, args=list(arguments), default=base)
     preset(config.game)
     config.check()
     return config

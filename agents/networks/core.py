@@ -35,7 +35,7 @@ class NetworkConfig:
     field must mean what networks did before it.
 
     Attributes:
-        backbone: a name in ``BACKBONES``.
+        backbone: resnet or mlp.
         blocks: residual blocks (resnet).
         channels: planes in the tower (resnet).
         hidden: widths of the hidden layers, first to last (mlp).

@@ -1,0 +1,76 @@
+"""Plays an agent, as first player from the empty board, against the exact solver's best play, and prints the record.
+
+    python -m scripts.against_solver runs/c4 --games 20 --simulations 200
+
+In a game that the first player wins with perfect play, such as Connect Four, a perfect agent wins them all. The solver
+draws among its best moves, so the games differ although the agent has no randomness of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+import agents
+import games
+from agents.network_evaluator import use_one_thread
+from arena.play import play_games
+from arena.records import Pairing
+from games import ArenaError
+
+
+@dataclass(frozen=True)
+class Options:
+    """An agent as first player against the exact solver."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """A training run or one checkpoint."""
+    game: str = "connect_four"
+    """A game with an exact solver."""
+    games: int = 20
+    """How many games."""
+    simulations: int = 200
+    """The agent's simulations per move; 0 = its raw policy."""
+    seed: int = 0
+    """What the solver's choices among its best moves are drawn from."""
+
+
+def run(options: Options) -> None:
+    """Plays the games and prints each of them, then the record."""
+    use_one_thread()
+    game = games.make(options.game)
+    players = [
+        agents.make(f"net:{options.run},simulations={options.simulations}", game),
+        agents.make("solver", game),
+    ]
+    pairings = (Pairing(number, seats=(0, 1)) for number in range(options.games))
+    started = time.perf_counter()
+    results = []
+    for trajectory in play_games(game, players, pairings, slots=options.games, rng=np.random.default_rng(options.seed)):
+        states = game.init(1)
+        moves = []
+        for action in trajectory.moves:
+            moves.append(game.action_to_string(states[0], int(action)))
+            game.step(states, [int(action)])
+        results.append(float(trajectory.returns[0]))
+        outcome = {1.0: "won", 0.0: "drawn", -1.0: "lost"}[results[-1]]
+        print(f"game {trajectory.pairing.number + 1:3d}: {outcome:5s} {' '.join(moves)}", flush=True)
+    won, drawn, lost = (results.count(value) for value in (1.0, 0.0, -1.0))
+    print(
+        f"{players[0].name} as first player against the solver: {won} won, {drawn} drawn, {lost} lost "
+        f"(seed {options.seed}, {time.perf_counter() - started:.0f} s)"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        run(tyro.cli(Options, prog="python -m scripts.against_solver"))
+    except ArenaError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
