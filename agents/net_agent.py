@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class _Trained:
 
     evaluator: Evaluator
     cache: EvaluationCache
-    settings: dict[str, float]
+    settings: dict[str, Any]
 
 
 _in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.WeakValueDictionary()

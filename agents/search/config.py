@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,13 +70,13 @@ TRAINED_WITH = ("c_visit", "c_scale", "c_init", "c_base", "fpu_reduction", "leng
 """The settings that a network's values and logits are tuned to: whoever plays with it should search with the same."""
 
 
-def trained_with(saved: Mapping[str, object]) -> dict[str, float]:
+def trained_with(saved: Mapping[str, object]) -> dict[str, Any]:
     """Those of ``saved``'s entries that ``TRAINED_WITH`` names, checked; ``saved`` may come from a stranger's file."""
     settings = {name: saved[name] for name in TRAINED_WITH if name in saved}
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
             raise ArenaError(f"The network's search setting {name} is {value!r}, which is no number.")
-    return {name: float(value) for name, value in settings.items()}  # type: ignore[arg-type]
+    return settings
 
 
 def shaped_returns(returns: np.ndarray, ply: np.ndarray, max_plies: int, length_weight: float) -> np.ndarray:

@@ -75,7 +75,7 @@ def resize(tree: Tree | None, rows: int, nodes: int, edges: int) -> Tree:
             new[tuple(slice(size) for size in old.shape)] = old
         return new
 
-    shapes = dict.fromkeys(("num_nodes", "num_edges"), (rows,))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("num_nodes", "num_edges"), (rows,))
     shapes |= dict.fromkeys(_NODE_FIELDS, (rows, nodes)) | dict.fromkeys(_EDGE_FIELDS, (rows, edges))
     return Tree(**{field: array(field, shapes[field]) for field in Tree._fields})
 

@@ -114,6 +114,6 @@ class HashEvaluator:
         for row, state in enumerate(states):
             key = int(state["number"]) * 2 + int(state["to_play"])
             values[row] = self._game.draw(key, 5 + self.version) / 2**63 - 1
-            for action in range(logits.shape[1]):
+            for action in range(self._game.spec.num_actions):
                 logits[row, action] = self._game.draw(key, 200 + action) / 2**62 - 2
         return Evaluation(prior_logits=logits, value=values)
