@@ -24,6 +24,7 @@ class NetOptions:
     path: str = option("", "a run directory, its newest checkpoint being used, or one checkpoint")
     simulations: int = option(64, "descents of the tree per move; 0 = the raw policy, without search", low=0)
     temperature: float = option(0.0, "0 plays the best move; above, moves are drawn by weight^(1/temperature)", low=0.0)
+    c_scale: float = option(0.25, "how much values count beside the network's own preference for moves", low=0.0)
     device: str = option("auto", "where the network runs: auto, cpu, cuda, cuda:1")
 
     def __post_init__(self) -> None:
@@ -42,7 +43,9 @@ class NetAgent:
         self._search: Search | None = None
         if options.simulations > 0:
             settings = self._trained.settings
-            config = SearchConfig(simulations=options.simulations, add_noise=False, temperature=0, **settings)
+            config = SearchConfig(
+                simulations=options.simulations, c_scale=options.c_scale, add_noise=False, temperature=0, **settings
+            )
             self._search = Search(game, self._trained.evaluator, config, cache=self._trained.cache)
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:

@@ -281,7 +281,7 @@ class Solver:
         ArenaError: ``table_megabytes`` is not positive.
     """
 
-    def __init__(self, table_megabytes: int = 64, *, use_book: bool = True) -> None:
+    def __init__(self, table_megabytes: int = 256, *, use_book: bool = True) -> None:
         if table_megabytes < 1:
             raise ArenaError(f"The solver's table cannot have {table_megabytes} megabytes; give it 1 or more.")
         # An odd number of buckets: keys differ mostly by powers of two, which an even number would fold together.

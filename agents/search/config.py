@@ -66,8 +66,8 @@ class SearchConfig:
                 raise ArenaError(f"Search setting {field}={getattr(self, field)} is out of range: give {accepted}.")
 
 
-TRAINED_WITH = ("c_visit", "c_scale", "c_init", "c_base", "fpu_reduction", "length_weight")
-"""The settings that a network's values and logits are tuned to: whoever plays with it should search with the same."""
+TRAINED_WITH = ("length_weight",)
+"""The settings that decide what a network's values mean: whoever plays by it should search with the same."""
 
 
 def trained_with(saved: Mapping[str, object]) -> dict[str, Any]:
