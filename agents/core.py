@@ -6,7 +6,7 @@ Axes: ``B`` games, ``A`` actions, ``P`` players (seats). ``value`` is always for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -75,6 +75,22 @@ class Agent(Protocol):
 
     def reset(self) -> None:
         """Forgets everything carried from earlier moves."""
+        ...
+
+
+@runtime_checkable
+class PatientAgent(Agent, Protocol):
+    """An agent that thinks about many games at once and answers each as soon as it is ready.
+
+    Its network then always sees a full batch, where ``act`` has to wait for the slowest game with ever fewer others.
+    """
+
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
+        """Starts to think about ``states`` ``[B]`` of the games ``slots`` ``[B]``, none of which is thought about."""
+        ...
+
+    def finished(self) -> tuple[Array, SearchResult]:
+        """Thinks until at least one game is ready (if any was begun): the slots, in order, and what it chose there."""
         ...
 
 

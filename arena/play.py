@@ -1,4 +1,4 @@
-"""The one play loop: hundreds of games advance together, one ply at a time. Self-play and matches both run on it."""
+"""The one play loop: hundreds of games advance together. Self-play and matches both run on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Agent
+from agents.core import Agent, PatientAgent, SearchResult
 from arena.records import Pairing, Trajectory
 from games import ArenaError, EndReason, Game, IllegalActionError
 
@@ -23,11 +23,12 @@ class ResumeError(ArenaError):
 
 
 class GamePool:
-    """Up to ``slots`` games in flight; every ``advance`` plays one ply in each of them.
+    """Up to ``slots`` games in flight; every ``advance`` plays a move wherever an agent has one.
 
-    Each agent is asked once per ply for all the games where it is to move, so its network sees one big batch. A slot
-    whose game ended is given the next pairing. Callers set ``weights_version`` to that of the network that chooses from
-    now on; each trajectory tells the oldest that chose a move in it.
+    Each agent is asked at once about all the games where it is to move, so its network sees one big batch; one that is
+    a ``PatientAgent`` gives back some of the moves while it thinks about the others. A slot whose game ended is given
+    the next pairing. Callers set ``weights_version`` to that of the network that chooses from now on; each trajectory
+    tells the oldest that chose a move in it.
 
     Args:
         game: the rules.
@@ -46,6 +47,7 @@ class GamePool:
         self._in_flight: list[Pairing | None] = [None] * slots
         self._states = game.init(slots)
         self._active = np.zeros(slots, bool)
+        self._thinking = np.zeros(slots, bool)  # a patient agent has been given the position and not answered yet
         self._plies = np.zeros(slots, np.int32)
         self._seats = np.zeros((slots, game.spec.num_players), np.int32)
         self._oldest = np.zeros(slots, np.int64)
@@ -65,7 +67,9 @@ class GamePool:
         return self._exhausted and not self._active.any()
 
     def advance(self) -> list[Trajectory]:
-        """Starts games in free slots, plays one ply in every game, and returns those that ended, in slot order.
+        """Starts games in free slots, plays the moves that are ready, and returns the games that ended, in slot order.
+
+        Every agent that is not a ``PatientAgent`` moves in all of its games, so with those alone this is one ply.
 
         Raises:
             IllegalActionError: names the agent (or the opening) whose move the rules do not allow.
@@ -75,25 +79,36 @@ class GamePool:
         to_move = self._seats[live, self._states["to_play"][live]]
         for number, agent in enumerate(self._agents):
             if len(slots := live[to_move == number]):
-                self._choose_and_play(agent, slots)
+                self._record(agent, *self._ask(agent, slots))
         finished = np.flatnonzero(self._active & self._over())
         self._active[finished] = False
         returns = self._game.returns(self._states[finished])
         return [self._trajectory(int(slot), returns[row]) for row, slot in enumerate(finished)]
 
+    def _ask(self, agent: Agent, slots: Array) -> tuple[Array, SearchResult]:
+        """Those of ``slots``, in all of which ``agent`` is to move, where it has a move now, and what it chose."""
+        new = slots[~self._thinking[slots]]
+        self._oldest[new] = np.minimum(self._oldest[new], self.weights_version)
+        if not isinstance(agent, PatientAgent):
+            return slots, agent.act(self._states[slots], self._rng, slots)
+        if len(new):
+            agent.begin(self._states[new], self._rng, new)
+            self._thinking[new] = True
+        ready, result = agent.finished()
+        self._thinking[ready] = False
+        return ready, result
+
     def _over(self) -> Array:
         return self._states["terminated"] | (self._plies >= self._game.spec.max_plies)
 
-    def _choose_and_play(self, agent: Agent, slots: Array) -> None:
-        result = agent.act(self._states[slots], self._rng, slots)
+    def _record(self, agent: Agent, slots: Array, result: SearchResult) -> None:
+        """Plays what ``agent`` chose in ``slots``, and keeps what there is to learn from it."""
         try:
             self._play(slots, result.action)
         except IllegalActionError as error:
             raise IllegalActionError(f"Agent {agent.name!r} chose an illegal move: {error}") from None
         plies = self._plies[slots] - 1
         self._root_values[slots, plies] = result.value
-        self._oldest[slots] = np.minimum(self._oldest[slots], self.weights_version)
-
         rows, actions = np.nonzero(result.action_weights)
         lengths = np.bincount(rows, minlength=len(slots))
         sizes = self._policy_sizes[slots]
@@ -162,7 +177,11 @@ class GamePool:
         )
 
     def state(self) -> dict[str, Any]:
-        """All but ``pairings``, as plain arrays and one JSON-able dict: a pool that restores it goes on exactly so."""
+        """All but ``pairings``, as plain arrays and one JSON-able dict: a pool that restores it goes on exactly so.
+
+        What agents carry between moves is not saved: they forget it here, too, so that both pools play the same.
+        """
+        self._forget()
         facts = {
             **self._identity(),
             "exhausted": self._exhausted,
@@ -187,6 +206,12 @@ class GamePool:
         self._states = state["states"].view(self._game.dtype).copy()
         for name in _RECORDED:
             setattr(self, f"_{name}", state[name].copy())
+        self._forget()
+
+    def _forget(self) -> None:
+        self._thinking[:] = False
+        for agent in self._agents:
+            agent.reset()
 
 
 def play_games(

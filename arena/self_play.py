@@ -170,17 +170,13 @@ class SelfPlay:
         Taking a state makes the search forget its trees and its cache, which are not saved: so this worker, too, goes
         on without them, and both play the same moves.
         """
-        self._forget()
+        self._cache.clear()
         return {**self._pool.state(), "pairings": self._pairings.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a ``state()``. Raises ResumeError if it is of another game or another number of slots."""
         self._pool.restore(state)
         self._pairings.restore(state["pairings"])
-        self._forget()
-
-    def _forget(self) -> None:
-        self._search.reset()
         self._cache.clear()
 
 

@@ -1,9 +1,11 @@
 """The one search: many trees descend together, and the evaluator sees one batch of positions never seen before.
 
-``Search.act`` runs every game's simulations in waves. In each wave every game that is not waiting for the evaluator
-makes one descent; a game whose leaf is terminal or cached backs it up and goes straight on. The other leaves wait, and
-when few games are left to go on, all waiting leaves are evaluated as one batch. The search knows no game and no
-network: it is given a game and an evaluator.
+Simulations run in waves. In each wave every game that is not waiting for the evaluator makes one descent; a game whose
+leaf is terminal or cached backs it up and goes straight on. The other leaves wait, and when few games are left to go
+on, all waiting leaves are evaluated as one batch. ``act`` searches until all of its games are done; with ``begin`` and
+``finished``, games that are done are handed out and others join in their place, so that batches stay full.
+
+The search knows no game and no network: it is given a game and an evaluator.
 """
 
 from __future__ import annotations
@@ -60,6 +62,17 @@ class _Waiting:
     num_positions: int = 0
     num_rows: int = 0
 
+    def add(self, rows: Array, nodes: Array, positions: Array, states: Array, masks: Array, keys: Array) -> None:
+        """Leaves (row, node) of the waiting ``positions``, by number, and the positions that are new among them."""
+        self.rows.append(rows)
+        self.nodes.append(nodes)
+        self.positions.append(positions)
+        self.states.append(states)
+        self.masks.append(masks)
+        self.keys.append(keys)
+        self.num_positions += len(states)
+        self.num_rows += len(rows)
+
 
 class Search:
     """Chooses moves by searching ``game`` with ``evaluator``; an ``Agent``.
@@ -85,33 +98,58 @@ class Search:
             budget: select.considered_visits(min(config.max_considered, game.spec.num_actions), budget)
             for budget in {config.simulations, config.fast_simulations} - {0}
         }
+        self._waiting = _Waiting()
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all trees. The cache, which others may share, keeps what is still true."""
+        """Forgets all trees and searches that were begun. The cache, which others may share, keeps what is true."""
         nodes = 2 * (self.config.simulations + 1)
         self._tree = trees.resize(None, 0, nodes, nodes * min(self._game.spec.num_actions, 32))
         self._states = np.zeros((0, nodes, self._game.dtype.itemsize), dtype=np.uint8)
+        # Per row: may its tree be kept; simulations done and to do; what was drawn for it; its Gumbel schedule.
         self._reusable = np.zeros(0, dtype=bool)
+        self._done = np.zeros(0, dtype=np.int32)
+        self._budget = np.zeros(0, dtype=np.int32)
+        self._draws = np.zeros(0)
+        self._noise = np.zeros((0, self._game.spec.num_actions))
+        self._schedule = np.zeros((0, max(self._schedules)), dtype=np.int32)
+        self._active = np.empty(0, dtype=np.int64)  # rows that can make a descent
+        self._finished: list[Array] = []
+        if self._waiting.num_rows and self._cache is not None:
+            self._cache.clear()  # it holds the claims of leaves that nobody waits for any more
+        self._waiting = _Waiting()
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
         """Searches every one of ``states`` ``[B]`` and picks a move; see ``Agent.act``."""
-        if states["terminated"].any():
-            raise ValueError(f"{self._game.spec.name}: cannot search a game that is over.")
-        mask = self._game.legal_action_mask(states)
-        is_full = np.ones(len(states), dtype=bool)
-        if self.config.fast_simulations:
-            is_full = rng.random(len(states)) < self.config.full_probability
-        noise = self._root_noise(mask, rng)
-        noise[~is_full] = 0.0
-        budget = np.where(is_full, self.config.simulations, self.config.fast_simulations)
-        result = self.run(states, noise, budget, slots)
-        result.action_weights[~is_full] = 0.0
-        if self.config.policy == "puct" and self.config.temperature > 0:
-            self._sample_actions(states, result, rng)
-        return result
+        budget, noise, draws = self._draw(states, rng)
+        return self.run(states, noise, budget, slots, draws)
 
-    def run(self, states: Array, noise: Array, budget: Array, slots: Array | None = None) -> SearchResult:
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
+        """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``."""
+        budget, noise, draws = self._draw(states, rng)
+        started = time.perf_counter()
+        self._begin(np.asarray(slots, dtype=np.int64), states, noise, budget, draws, reuse=self.config.reuse_tree)
+        self.stats.seconds_total += time.perf_counter() - started
+
+    def finished(self) -> tuple[Array, SearchResult]:
+        """Goes on until at least one game is searched, and returns the slots and results of those that are."""
+        started = time.perf_counter()
+        while self._active_or_waiting and not (self._finished and self._should_evaluate):
+            self._advance()
+        rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self._finished]))
+        self._finished = []
+        result = self._result(rows)
+        self.stats.seconds_total += time.perf_counter() - started
+        return rows, result
+
+    def run(
+        self,
+        states: Array,
+        noise: Array,
+        budget: Array,
+        slots: Array | None = None,
+        draws: Array | None = None,
+    ) -> SearchResult:
         """The search itself, without randomness of its own.
 
         Args:
@@ -120,35 +158,65 @@ class Search:
                 where there is to be none).
             budget: int ``[B]``, simulations for each root; the configuration's ``simulations`` or ``fast_simulations``.
             slots: see ``Agent.act``.
+            draws: float64 ``[B]`` in [0, 1), which pick moves from visits (PUCT in its first plies); by default the
+                most visited move is picked.
         """
+        if self._active_or_waiting or self._finished:
+            raise RuntimeError("A search that was begun is not finished; fetch its results first.")
         started = time.perf_counter()
         rows = np.arange(len(states)) if slots is None else np.asarray(slots, dtype=np.int64)
-        self._plant(rows, states, budget, reuse=slots is not None and self.config.reuse_tree)
-        self._simulate(rows, noise, budget)
-        result = self._summarise(rows)
+        reuse = slots is not None and self.config.reuse_tree
+        draws = np.full(len(states), np.nan) if draws is None else draws
+        self._begin(rows, states, noise, budget, draws, reuse)
+        while self._active_or_waiting:
+            self._advance()
+        self._finished = []
+        result = self._result(rows)
         self._reusable[rows] = slots is not None
-        self.stats.moves += len(rows)
-        self.stats.simulations += int(budget.sum())
         self.stats.seconds_total += time.perf_counter() - started
         return result
 
     # ---- the roots ---------------------------------------------------------------------------------------------
 
-    def _root_noise(self, mask: Array, rng: np.random.Generator) -> Array:
-        if not self.config.add_noise:
-            return np.zeros(mask.shape)
-        if self.config.policy == "gumbel":
-            return rng.gumbel(size=mask.shape)
-        gamma = rng.standard_gamma(self.config.dirichlet_alpha, size=mask.shape) * mask
-        return gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-30)
+    def _draw(self, states: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """All the randomness of the searches of ``states`` ``[B]``: their budgets, root noise, and draws of moves."""
+        if states["terminated"].any():
+            raise ValueError(f"{self._game.spec.name}: cannot search a game that is over.")
+        config, mask = self.config, self._game.legal_action_mask(states)
+        is_full = np.ones(len(states), dtype=bool)
+        if config.fast_simulations:
+            is_full = rng.random(len(states)) < config.full_probability
+        noise = np.zeros(mask.shape)
+        if config.add_noise and config.policy == "gumbel":
+            noise = rng.gumbel(size=mask.shape)
+        elif config.add_noise:
+            gamma = rng.standard_gamma(config.dirichlet_alpha, size=mask.shape) * mask
+            noise = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-30)
+        noise[~is_full] = 0.0
+        draws = np.full(len(states), np.nan)
+        if config.policy == "puct" and config.temperature > 0:
+            draws = np.where(states["ply"] < config.temperature_plies, rng.random(len(states)), np.nan)
+        return np.where(is_full, config.simulations, config.fast_simulations), noise, draws
 
-    def _plant(self, rows: Array, states: Array, budget: Array, reuse: bool) -> None:
-        """Gives every row a root: the descendant of its old root that holds the state, or else a new one."""
-        self._make_room(rows, int(budget.max()) + 1)
+    def _begin(self, rows: Array, states: Array, noise: Array, budget: Array, draws: Array, reuse: bool) -> None:
+        """Gives ``rows`` ``[B]`` their roots and makes them ready to descend, or to wait for the root's evaluation."""
         if self._cache is not None and self._cache.version != self._evaluator.version:
+            if self._waiting.num_rows:
+                self._evaluate()
             self._cache.clear()
             self._cache.version = self._evaluator.version
             self._reusable[:] = False
+        self._plant(rows, states, int(budget.max()) + 1, reuse)
+        self._done[rows], self._budget[rows], self._draws[rows], self._noise[rows] = 0, budget, draws, noise
+        is_expanded = self._tree.edge_count[rows, 0] > 0
+        self._go_on(rows[is_expanded])
+        if len(unexpanded := rows[~is_expanded]):
+            roots = np.zeros(len(unexpanded), dtype=np.int32)
+            self._go_on(self._score(unexpanded, roots, self._root_states(unexpanded)))
+
+    def _plant(self, rows: Array, states: Array, new_nodes: int, reuse: bool) -> None:
+        """Gives every row a root: the descendant of its old root that holds the state, or else a new one."""
+        self._make_room(rows, new_nodes)
         kept = np.full(len(rows), -1, dtype=np.int32)
         old = np.flatnonzero(self._reusable[rows]) if reuse else np.empty(0, dtype=np.int64)
         if len(old):
@@ -162,62 +230,62 @@ class Search:
         fresh = kept < 0
         trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh])
         self._states[rows[fresh], 0] = _as_bytes(states)[fresh]
-        self._make_room(rows, int(budget.max()) + 1)
+        self._make_room(rows, new_nodes)
         width = self._game.spec.num_actions
         self._tree.start_visits[rows, :width] = self._tree.visits[rows, :width]
+        self._reusable[rows] = True
 
     def _make_room(self, rows: Array, new_nodes: int) -> None:
         have_rows, have_nodes = self._tree.parent.shape
         num_rows = max(have_rows, int(rows.max()) + 1)
         used = self._tree.num_nodes[rows[rows < have_rows]].max(initial=0)
         num_nodes = have_nodes if used + new_nodes <= have_nodes else 2 * (int(used) + new_nodes)
-        if (num_rows, num_nodes) != (have_rows, have_nodes):
-            edges = max(self._tree.action.shape[1], self._game.spec.num_actions)
-            self._tree = trees.resize(self._tree, num_rows, num_nodes, edges)
-            states = np.zeros((num_rows, num_nodes, self._states.shape[2]), dtype=np.uint8)
-            states[:have_rows, :have_nodes] = self._states
-            self._states = states
-            self._reusable = np.concatenate([self._reusable, np.zeros(num_rows - have_rows, dtype=bool)])
+        if (num_rows, num_nodes) == (have_rows, have_nodes):
+            return
+        self._tree = trees.resize(
+            self._tree, num_rows, num_nodes, max(self._tree.action.shape[1], self._game.spec.num_actions)
+        )
+        self._states = trees.enlarged(self._states, (num_rows, num_nodes, self._states.shape[2]))
+        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_schedule"):
+            array = getattr(self, name)
+            setattr(self, name, trees.enlarged(array, (num_rows, *array.shape[1:])))
 
     # ---- the waves ---------------------------------------------------------------------------------------------
 
-    def _simulate(self, rows: Array, noise: Array, budget: Array) -> None:
-        num_rows = self._tree.parent.shape[0]
-        self._done = np.zeros(num_rows, dtype=np.int32)
-        self._budget = np.zeros(num_rows, dtype=np.int32)
-        self._budget[rows] = budget
-        self._noise = np.zeros((num_rows, noise.shape[1]))
-        self._noise[rows] = noise
-        self._schedule = np.zeros((num_rows, int(budget.max())), dtype=np.int32)
-        waiting = _Waiting()
-        unexpanded = rows[self._tree.edge_count[rows, 0] == 0]
-        active = rows[self._tree.edge_count[rows, 0] > 0]
-        if len(unexpanded):
-            roots = np.zeros(len(unexpanded), dtype=np.int32)
-            active = np.concatenate([active, self._score(unexpanded, roots, self._root_states(unexpanded), waiting)])
-        if waiting.num_rows:
-            active = np.concatenate([active, self._evaluate(waiting)])
-            waiting = _Waiting()
-        self._set_schedules(rows, budget)
-        while len(active) or waiting.num_rows:
-            if len(active) <= _GO_ON_SHARE * waiting.num_rows:
-                scored = self._evaluate(waiting)
-                self._done[scored] += 1
-                active = np.concatenate([active, scored[self._done[scored] < self._budget[scored]]])
-                waiting = _Waiting()
-                continue
-            finished = self._wave(active, waiting)
-            self._done[finished] += 1
-            active = finished[self._done[finished] < self._budget[finished]]
+    @property
+    def _active_or_waiting(self) -> bool:
+        return len(self._active) > 0 or self._waiting.num_rows > 0
 
-    def _set_schedules(self, rows: Array, budget: Array) -> None:
+    @property
+    def _should_evaluate(self) -> bool:
+        return len(self._active) <= _GO_ON_SHARE * self._waiting.num_rows
+
+    def _advance(self) -> None:
+        """One wave of descents, or one evaluation of all that wait."""
+        if self._should_evaluate:
+            self._evaluate()
+        else:
+            self._wave()
+
+    def _go_on(self, rows: Array) -> None:
+        """Takes in ``rows`` whose root has just become ready."""
         counts = np.minimum(self._tree.edge_count[rows, 0], self.config.max_considered)
         for simulations, table in self._schedules.items():
-            chosen = budget == simulations
+            chosen = self._budget[rows] == simulations
             self._schedule[rows[chosen], :simulations] = table[counts[chosen]]
+        self._active = np.concatenate([self._active, rows])
 
-    def _wave(self, rows: Array, waiting: _Waiting) -> Array:
-        """One descent in each of ``rows``. Returns those that were backed up; the others joined ``waiting``."""
+    def _count(self, rows: Array) -> None:
+        """Takes in ``rows`` that have just made a simulation."""
+        self._done[rows] += 1
+        is_done = self._done[rows] >= self._budget[rows]
+        self._active = np.concatenate([self._active, rows[~is_done]])
+        if is_done.any():
+            self._finished.append(rows[is_done])
+
+    def _wave(self) -> None:
+        """One descent in each active row. Those that were backed up are counted; the others wait."""
+        rows, self._active = self._active, self._active[:0]
         out_rows = np.empty(len(rows), dtype=np.int64)
         nodes, edges, actions = np.empty((3, len(rows)), dtype=np.int32)
         states = np.empty(len(rows), dtype=self._game.dtype)
@@ -242,7 +310,7 @@ class Search:
             live = np.flatnonzero(~states["terminated"])
             at_terminal = np.concatenate([at_terminal, grown[ended]])
             grown, children, states = grown[live], children[live], _rows_of(states, live)
-        return np.concatenate([at_terminal, self._score(grown, children, states, waiting)])
+        self._count(np.concatenate([at_terminal, self._score(grown, children, states)]))
 
     def _root_states(self, rows: Array) -> Array:
         return self._states[rows, 0].view(self._game.dtype)[:, 0]
@@ -253,17 +321,18 @@ class Search:
         returns = shaped_returns(returns, states["ply"], spec.max_plies, self.config.length_weight)
         return returns[np.arange(len(states)), states["to_play"]]
 
-    def _score(self, rows: Array, nodes: Array, states: Array, waiting: _Waiting) -> Array:
-        """Expands and backs up the leaves that the cache knows; returns their rows. The others join ``waiting``."""
+    def _score(self, rows: Array, nodes: Array, states: Array) -> Array:
+        """Expands and backs up the leaves that the cache knows; returns their rows. The others join those waiting."""
         if not len(rows):
             return rows
+        waiting = self._waiting
         started = time.perf_counter()
         masks = self._game.legal_action_mask(states)
         keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
         self.stats.seconds_rules += time.perf_counter() - started
         if self._cache is None:
             positions = np.arange(len(rows)) + waiting.num_positions
-            self._wait(waiting, rows, nodes, positions, _as_bytes(states), masks, keys)
+            waiting.add(rows, nodes, positions, _as_bytes(states), masks, keys)
             return rows[:0]
         if waiting.num_positions == 0:
             self._cache.make_room(2 * self._tree.parent.shape[0], 0)
@@ -274,30 +343,12 @@ class Search:
         self.stats.cache_hits += len(hits)
         self.stats.duplicates += len(missed) - len(claimed)
         new = (_as_bytes(states)[claimed], masks[claimed], keys[claimed])
-        self._wait(waiting, rows[missed], nodes[missed], -1 - starts[missed], *new)
+        waiting.add(rows[missed], nodes[missed], -1 - starts[missed], *new)
         return rows[hits]
 
-    @staticmethod
-    def _wait(
-        waiting: _Waiting,
-        rows: Array,
-        nodes: Array,
-        positions: Array,
-        states: Array,
-        masks: Array,
-        keys: Array,
-    ) -> None:
-        waiting.rows.append(rows)
-        waiting.nodes.append(nodes)
-        waiting.positions.append(positions)
-        waiting.states.append(states)
-        waiting.masks.append(masks)
-        waiting.keys.append(keys)
-        waiting.num_positions += len(states)
-        waiting.num_rows += len(rows)
-
-    def _evaluate(self, waiting: _Waiting) -> Array:
-        """Evaluates all waiting positions as one batch, expands and backs up their leaves; returns their rows."""
+    def _evaluate(self) -> None:
+        """Evaluates all waiting positions as one batch, expands and backs up their leaves, and counts them."""
+        waiting, self._waiting = self._waiting, _Waiting()
         states = np.concatenate(waiting.states).view(self._game.dtype)[:, 0]
         masks = np.concatenate(waiting.masks)
         started = time.perf_counter()
@@ -313,7 +364,8 @@ class Search:
         rows, nodes = np.concatenate(waiting.rows), np.concatenate(waiting.nodes)
         positions = np.concatenate(waiting.positions)
         self._expand(rows, nodes, masks, positions, logits, starts[positions], values[positions])
-        return rows
+        self._go_on(rows[nodes == 0])
+        self._count(rows[nodes != 0])
 
     def _expand(self, *leaves: Array) -> None:
         while not trees.expand(self._tree, *leaves):
@@ -323,7 +375,7 @@ class Search:
 
     # ---- the answer --------------------------------------------------------------------------------------------
 
-    def _summarise(self, rows: Array) -> SearchResult:
+    def _result(self, rows: Array) -> SearchResult:
         shape = (len(rows), self._game.spec.num_actions)
         actions = np.empty(len(rows), dtype=np.int64)
         weights = np.zeros(shape, dtype=np.float32)
@@ -331,19 +383,20 @@ class Search:
         values = np.empty(len(rows), dtype=np.float32)
         trees_args = (self._tree, rows, self._rule, self._noise)
         select.summarise_roots(*trees_args, actions, weights, visits, values)
+        if self.config.fast_simulations:
+            weights[self._budget[rows] == self.config.fast_simulations] = 0.0
+        if len(drawn := np.flatnonzero(~np.isnan(self._draws[rows]))):
+            actions[drawn] = self._sampled(visits[drawn], self._draws[rows[drawn]])
+        self.stats.moves += len(rows)
+        self.stats.simulations += int(self._budget[rows].sum())
         return SearchResult(action=actions, action_weights=weights, value=values, visit_counts=visits)
 
-    def _sample_actions(self, states: Array, result: SearchResult, rng: np.random.Generator) -> None:
-        """Draws from visits ** (1 / temperature) in the games that are still in their first plies."""
-        early = np.flatnonzero(states["ply"] < self.config.temperature_plies)
-        if not len(early):
-            return
-        visits = result.visit_counts[early].astype(np.float64)
-        visits /= visits.max(axis=1, keepdims=True)
+    def _sampled(self, visit_counts: Array, draws: Array) -> Array:
+        """The action of each row ``[K, A]`` that ``draws`` ``[K]`` picks from visits ** (1 / temperature)."""
+        visits = visit_counts / visit_counts.max(axis=1, keepdims=True)
         shares = visits ** (1.0 / self.config.temperature)
         cumulative = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
-        draws = rng.random((len(early), 1)) * cumulative[:, -1:]
-        result.action[early] = np.argmax(cumulative > draws, axis=1)
+        return np.argmax(cumulative > draws[:, None] * cumulative[:, -1:], axis=1)
 
 
 def _rows_of(states: Array, rows: Array) -> Array:

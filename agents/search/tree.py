@@ -69,15 +69,20 @@ def resize(tree: Tree | None, rows: int, nodes: int, edges: int) -> Tree:
     """A tree with room for ``rows × nodes`` and ``rows × edges`` that starts with what ``tree`` held."""
 
     def array(field: str, shape: tuple[int, ...]) -> Array:
-        new = np.zeros(shape, dtype=_DTYPES.get(field, np.int32))
-        if tree is not None:
-            old = getattr(tree, field)
-            new[tuple(slice(size) for size in old.shape)] = old
-        return new
+        if tree is None:
+            return np.zeros(shape, dtype=_DTYPES.get(field, np.int32))
+        return enlarged(getattr(tree, field), shape)
 
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("num_nodes", "num_edges"), (rows,))
     shapes |= dict.fromkeys(_NODE_FIELDS, (rows, nodes)) | dict.fromkeys(_EDGE_FIELDS, (rows, edges))
     return Tree(**{field: array(field, shapes[field]) for field in Tree._fields})
+
+
+def enlarged(array: Array, shape: tuple[int, ...]) -> Array:
+    """A copy of ``array`` with the larger ``shape``, zeros where there was nothing."""
+    larger = np.zeros(shape, dtype=array.dtype)
+    larger[tuple(slice(size) for size in array.shape)] = array
+    return larger
 
 
 @kernel
