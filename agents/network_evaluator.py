@@ -56,6 +56,11 @@ def best_device(name: str = "auto") -> torch.device:
     raise DeviceError(f"There is no device {name!r} here; this machine has: auto, cpu{gpus}.")
 
 
+def accelerator(device: torch.device) -> str:
+    """What computes, in words: the GPU's name, or the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+
+
 def best_precision(device: torch.device | str, precision: str = "auto") -> torch.dtype:
     """The type called ``precision``; ``"auto"`` is bfloat16 where ``device`` computes in it natively, else float32.
 

@@ -1,4 +1,4 @@
-"""The command line: ``arena train``, ``play``, ``tournament``, ``accuracy`` and ``games``.
+"""The command line: ``arena train``, ``play``, ``tournament``, ``accuracy``, ``benchmark``, ``doctor`` and ``games``.
 
 What a user got wrong is told in one sentence on stderr, with exit code 2. Each command imports what it needs when it
 runs, so that ``arena --help`` answers at once.
@@ -38,6 +38,8 @@ arena: train agents that learn board games by themselves, play against them, rat
   arena tournament connect_four --agents random mcts:simulations=100 mcts:simulations=800
                                                    rate agents against each other, with error bars
   arena accuracy connect_four --agent mcts         how often an agent finds the perfect move
+  arena doctor connect_four                        what this machine can do, and what is wrong with it
+  arena benchmark                                  how fast everything is here
   arena games                                      the games and the agents there are
 
 arena COMMAND --help explains each of them."""
@@ -137,6 +139,52 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """Measure the arena's speed on one core of this machine.
+
+    Examples:
+
+      arena benchmark
+
+      arena benchmark connect_four --checkpoint runs/c4 --rounds 3
+
+    Prints medians, the lowest and the highest of several rounds as one table. python -m scripts.benchmark --peers, in
+    a checkout of the repository, measures other projects beside it.
+    """
+
+    game: Game = "connect_four"
+    """The game that the tree, the network, self-play and learning are measured on."""
+    network: Annotated[str | None, tyro.conf.arg(metavar="BLOCKSxCHANNELS")] = None
+    """Shape of an untrained network, as in 3x32; by default that of the game's preset."""
+    checkpoint: Path | None = None
+    """A run or a checkpoint whose network is measured instead."""
+    simulations: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Simulations per move in self-play; by default those of the game's preset."""
+    games_in_flight: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Games that self-play plays at once; by default those of the game's preset."""
+    seconds: float = 2.0
+    """Seconds per row and round."""
+    rounds: int = 5
+    """How often every row is measured."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Measure what this machine can do for a game, in less than a minute, and say what is wrong with it.
+
+    Examples:
+
+      arena doctor connect_four
+
+    Prints the speed of the network, of self-play and of learning, what limits a training run, what arena train will
+    use by default, and whatever would make it slow without saying so.
+    """
+
+    game: Game = "connect_four"
+    """The game that would be trained."""
+
+
+@dataclass(frozen=True)
 class Games:
     """List the games, and the agents with their options."""
 
@@ -160,6 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(words: list[str]) -> None:
     commands: dict[str, Callable[[list[str]], None]] = {
         "accuracy": run_accuracy,
+        "benchmark": run_benchmark,
+        "doctor": run_doctor,
         "games": run_games,
         "play": run_play,
         "tournament": run_tournament,
@@ -300,6 +350,23 @@ def run_accuracy(words: list[str]) -> None:
     accuracy.run(
         options.game, options.agent, seed=options.seed, limit=options.positions, console=console_for(sys.stdout)
     )
+
+
+def run_benchmark(words: list[str]) -> None:
+    """``arena benchmark``."""
+    options = _parse(Benchmark, "benchmark", words)
+    from arena import benchmark
+
+    benchmark.run(options)
+
+
+def run_doctor(words: list[str]) -> None:
+    """``arena doctor``."""
+    options = _parse(Doctor, "doctor", words)
+    from arena import doctor
+    from arena.standings import console_for
+
+    doctor.examine(options.game, console_for(sys.stdout))
 
 
 def _check_seed(seed: int | None) -> None:

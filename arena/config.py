@@ -11,7 +11,6 @@ import dataclasses
 import difflib
 import inspect
 import json
-import os
 import tomllib
 import types
 import typing
@@ -26,6 +25,7 @@ import tyro
 import games
 from agents.networks.core import NetworkConfig
 from agents.search import SearchConfig
+from arena.machine import Shares, detect, share_out
 from arena.replay import ReplayConfig
 from arena.self_play import SelfPlayConfig
 from games import ArenaError, UnknownNameError
@@ -40,7 +40,7 @@ class ConfigError(ArenaError):
 
 @dataclass(frozen=True)
 class LearnerConfig:
-    """How the network learns: AdamW, a warm-up, then a cosine, with an exponential moving average that plays."""
+    """How the network learns: a warm-up, then a cosine, with an exponential moving average that plays."""
 
     batch_size: int = 512
     """Positions in one training step."""
@@ -48,6 +48,10 @@ class LearnerConfig:
     """The highest learning rate, reached after the warm-up."""
     final_learning_rate: float = 0.02
     """Where the cosine ends, as a fraction of the highest learning rate."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Muon (Jordan et al., 2024) for the weights of hidden layers and AdamW for the others, or AdamW for all."""
+    muon_scale: float = 10.0
+    """Muon: its learning rate, as a multiple of that of AdamW."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from zero."""
     weight_decay: float = 1e-4
@@ -144,30 +148,19 @@ class TrainConfig:
     judge: JudgeConfig = field(default_factory=JudgeConfig)
 
     @property
-    def num_threads(self) -> int:
-        """Threads of the learner."""
-        return self.learner.threads or max(1, _cores() // 4)
-
-    @property
-    def num_workers(self) -> int:
-        """Self-play workers: on a small machine one per core, since the learner often waits for them."""
-        if self.synchronous:
-            return 1
-        return self.workers or (_cores() if _cores() <= 4 else _cores() - self.num_threads)
-
-    @property
-    def memory_cap(self) -> float:
-        """Bytes that all processes of the run may hold together."""
-        return (self.memory_gb if self.memory_gb is not None else 3.0 + self.num_workers) * 2.0**30
+    def shares(self) -> Shares:
+        """How the run shares out the machine that it is on."""
+        workers = 1 if self.synchronous else self.workers
+        return share_out(detect(), workers=workers, threads=self.learner.threads, memory_gb=self.memory_gb)
 
     def check(self) -> None:
         """Raises ConfigError where settings contradict each other or make no sense."""
         for name, value, lowest in (
-            ("workers", self.num_workers, 1),
+            ("workers", 1 if self.workers is None else self.workers, 1),
             ("max-steps", 1 if self.max_steps is None else self.max_steps, 1),
             ("learner.batch-size", self.learner.batch_size, 1),
             ("learner.publish-steps", self.learner.publish_steps, 1),
-            ("learner.threads", self.num_threads, 1),
+            ("learner.threads", 1 if self.learner.threads is None else self.learner.threads, 1),
             ("judge.games", self.judge.games, 2),
             ("judge.accuracy-every", self.judge.accuracy_every, 1),
         ):
@@ -177,7 +170,8 @@ class TrainConfig:
             ("minutes", self.minutes),
             ("learner.samples-per-position", self.learner.samples_per_position),
             ("learner.learning-rate", self.learner.learning_rate),
-            ("memory-gb", self.memory_cap),
+            ("memory-gb", 1.0 if self.memory_gb is None else self.memory_gb),
+            ("learner.muon-scale", self.learner.muon_scale),
             ("checkpoint-minutes", self.checkpoint_minutes),
             ("report-seconds", self.report_seconds),
             ("judge.share", self.judge.share),
@@ -314,7 +308,3 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value
     accepted = arguments if origin is typing.Literal else getattr(hint, "__name__", hint)
     raise ConfigError(f"{where} is {value!r}; accepted: {accepted}.")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

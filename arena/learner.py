@@ -1,4 +1,4 @@
-"""Trains a policy-value network on batches of positions: AdamW, a cosine, and the moving average of weights that plays.
+"""Trains a policy-value network on batches of positions: Muon, a cosine, and the moving average of weights that plays.
 
 The losses are AlphaZero's (Silver et al., 2018): cross-entropy of the policy and squared error of the value.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ import torch.nn.functional as F
 
 from agents.network_evaluator import best_device, best_precision
 from agents.networks.core import NetworkConfig, PolicyValueNetwork, build_network
+from agents.networks.heads import answering_layers
+from arena.muon import Muon
 from arena.records import SampleBatch
 from games import ArenaError, GameSpec
 
@@ -53,7 +55,7 @@ class Losses:
 
 
 class Learner:
-    """A network in training, its optimizer, and the moving average of its weights.
+    """A network in training, its optimizers, and the moving average of its weights.
 
     Args:
         spec: the game, for the shapes.
@@ -92,17 +94,27 @@ class Learner:
         self.network: PolicyValueNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self._parameters = dict(self.network.named_parameters())
-        self._optimizer = torch.optim.AdamW(self._parameter_groups(), lr=0.0, betas=(0.9, 0.999), fused=True)
+        self._optimizers = self._make_optimizers()
         self._average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         self._sums = torch.zeros(5, device=self.device)
         self._summed_steps = 0
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        parameters = list(self._parameters.values())
-        return [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    def _make_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon for the weights of hidden layers, where the configuration says so, and AdamW for all else."""
+        decay = self.config.weight_decay
+        answering = {layer.weight for layer in answering_layers(self.network)}
+        hidden = [p for p in self._parameters.values() if p.ndim >= 2 and p not in answering]
+        if self.config.optimizer == "adamw":
+            hidden = []
+        others = [p for p in self._parameters.values() if p not in set(hidden)]
+        groups = [
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ]
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)]
+        if hidden:
+            optimizers.append(Muon(hidden, lr=0.0, weight_decay=decay))
+        return optimizers
 
     def learning_rate(self, progress: float) -> float:
         """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times a cosine by progress."""
@@ -113,13 +125,15 @@ class Learner:
 
     def step(self, batch: SampleBatch, progress: float) -> None:
         """One gradient update on ``batch``. What it lost is added up on the device; ``losses`` reads the sum."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate(progress)
         loss, parts = self._loss(batch)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            scale = self.config.muon_scale if isinstance(optimizer, Muon) else 1.0
+            for group in optimizer.param_groups:
+                group["lr"] = scale * self.learning_rate(progress)
+            optimizer.step()
         self.steps += 1
         self._summed_steps += 1
         self._sums += torch.stack([*parts, norm.detach()]).float()
@@ -188,10 +202,9 @@ class Learner:
         """All that a resume needs: tensors by name, and counters."""
         tensors = {f"weights/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self._average.items()}
-        for name, parameter in self._parameters.items():
-            moments = self._optimizer.state.get(parameter, {})
-            for key in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{key}/{name}"] = moments.get(key, torch.zeros_like(parameter))
+        for optimizer, keys, name, parameter in self._optimized():
+            moments = optimizer.state.get(parameter, {})
+            tensors |= {f"{key}/{name}": moments.get(key, torch.zeros_like(parameter)) for key in keys}
         copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         return copies, {"steps": self.steps}
 
@@ -213,13 +226,21 @@ class Learner:
         self.network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
         for name, tensor in self._average.items():
             tensor.copy_(tensors[f"average/{name}"])
-        for name, parameter in self._parameters.items():
-            moments: dict[str, torch.Tensor] = {"step": torch.tensor(float(self.steps), device=self.device)}
-            for key in ("exp_avg", "exp_avg_sq"):
-                # The layout of the parameter (channels_last) decides the order of sums, and so the last bits.
-                moments[key] = torch.empty_like(parameter).copy_(tensors[f"{key}/{name}"])
-            if self.steps:
-                self._optimizer.state[parameter] = moments
+        for optimizer, keys, name, parameter in self._optimized() if self.steps else ():
+            # The layout of the parameter (channels_last) decides the order of sums, and so the last bits.
+            moments = {key: torch.empty_like(parameter).copy_(tensors[f"{key}/{name}"]) for key in keys}
+            if not isinstance(optimizer, Muon):
+                moments["step"] = torch.tensor(float(self.steps), device=self.device)
+            optimizer.state[parameter] = moments
+
+    def _optimized(self) -> Iterator[tuple[torch.optim.Optimizer, tuple[str, ...], str, torch.nn.Parameter]]:
+        """Every parameter: its optimizer, the names of what that keeps of it, its own name, and itself."""
+        names = {parameter: name for name, parameter in self._parameters.items()}
+        for optimizer in self._optimizers:
+            keys = ("momentum_buffer",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield optimizer, keys, names[parameter], parameter
 
 
 def _numpy(state: Mapping[str, torch.Tensor]) -> Weights:

@@ -107,6 +107,19 @@ class MetricsLog:
         self._events.close()
 
 
+def read_last(run: Path, kind: str) -> dict[str, Any]:
+    """The newest record of a ``kind`` in the metrics of ``run``.
+
+    Raises:
+        KeyError: there is none.
+    """
+    with (run / "metrics.jsonl").open(encoding="utf-8") as lines:
+        records = [record for line in lines if (record := json.loads(line))["kind"] == kind]
+    if not records:
+        raise KeyError(f"{run} has no {kind!r} record.")
+    return records[-1]
+
+
 class Reporter:
     """The console: on a terminal a table that is redrawn in place, elsewhere one plain line per report."""
 

@@ -31,8 +31,9 @@ class ReplayConfig:
     """The window never holds fewer positions (once there are as many)."""
     window_max: int = 400_000
     """The window never holds more positions (beside one shard); this bounds its memory."""
-    value_mix: float = 0.5
-    """The value target: this much of the search's own value, the rest of the game's result."""
+    value_lambda: float = 0.9
+    """The value target, TD(lambda): 1 = the game's result, 0 = the search's own value, between them a mean of the
+    search's values from here to the end and of the result, each step further away counting this much of the last."""
     symmetries: bool = True
     """Show each position under a random symmetry of the board."""
 
@@ -41,7 +42,7 @@ class ReplayConfig:
             ("window_fraction", 0 < self.window_fraction <= 1, "more than 0, up to 1"),
             ("window_min", self.window_min >= 1, "at least 1"),
             ("window_max", self.window_max >= self.window_min, "at least window_min"),
-            ("value_mix", 0 <= self.value_mix <= 1, "from 0 to 1"),
+            ("value_lambda", 0 <= self.value_lambda <= 1, "from 0 to 1"),
         )
         for name, holds, accepted in checks:
             if not holds:
@@ -68,21 +69,17 @@ class Replay:
         self._total_positions = 0
         # Columns are indexed by counts since the beginning of the run, which dropping old shards does not change.
         self._game_start = _Column(np.int64)  # per game: its first ply
-        self._game_length = _Column(np.int32)
-        self._returns = _Column(np.float32, game.spec.num_players)
-        self._truncated = _Column(np.bool_)
         self._move = _Column(np.int32)  # per ply
-        self._root_value = _Column(np.float32)
+        self._value_target = _Column(np.float32)
         self._game_of = _Column(np.int64)
         self._policy_start = _Column(np.int64)
         self._policy_length = _Column(np.int32)
         self._action = _Column(np.int32)  # per entry of a policy target
         self._weight = _Column(np.float32)
         self._learnable = _Column(np.int64)  # per position with a policy target: its ply
-        self._per_game = (self._game_start, self._game_length, self._returns, self._truncated)
-        self._per_ply = (self._move, self._root_value, self._game_of, self._policy_start, self._policy_length)
+        self._per_ply = (self._move, self._value_target, self._game_of, self._policy_start, self._policy_length)
         self._per_entry = (self._action, self._weight)
-        self._columns = (*self._per_game, *self._per_ply, *self._per_entry, self._learnable)
+        self._columns = (self._game_start, *self._per_ply, *self._per_entry, self._learnable)
 
     # ---- what is in it -----------------------------------------------------------------------------------------
 
@@ -125,11 +122,8 @@ class Replay:
         first_game, first_ply, first_entry = self._game_start.end, self._move.end, self._action.end
         learnable = np.flatnonzero(policy_lengths)
         self._game_start.append(first_ply + np.cumsum(lengths) - lengths)
-        self._game_length.append(lengths)
-        self._returns.append(shard.returns)
-        self._truncated.append(shard.end_reasons == EndReason.TRUNCATED)
         self._move.append(shard.moves)
-        self._root_value.append(shard.root_values)
+        self._value_target.append(self._value_targets(shard))
         self._game_of.append(first_game + np.repeat(np.arange(len(lengths)), lengths))
         self._policy_start.append(first_entry + np.cumsum(policy_lengths) - policy_lengths)
         self._policy_length.append(policy_lengths)
@@ -145,7 +139,7 @@ class Replay:
         games, plies, entries, positions = self._shards.popleft()
         self._first_shard += 1
         for columns, count in (
-            (self._per_game, games),
+            ((self._game_start,), games),
             (self._per_ply, plies),
             (self._per_entry, entries),
             ((self._learnable,), positions),
@@ -187,7 +181,7 @@ class Replay:
             observation=observation,
             legal_action_mask=mask,
             policy_target=policy,
-            value_target=self._value_target(position, states["to_play"]),
+            value_target=self._value_target[position],
             weight=np.ones(batch_size, np.float32),
         )
 
@@ -205,20 +199,37 @@ class Replay:
             self._game.step_unchecked(states[:count], self._move[start[:count] + depth].astype(np.int64))
         return states
 
-    def _value_target(self, position: Array, to_play: Array) -> Array:
-        """float32 ``[B]`` for the mover: the shaped result mixed with the root value.
+    def _value_targets(self, shard: Shard) -> Array:
+        """float32 ``[T]`` for the mover at each ply: lambda-returns (Sutton and Barto, 2018, section 12.1).
 
-        Where nobody searched it is the result alone, and in games that we truncated, whose result nobody knows, the
-        root value alone.
+        From the end of a game back: its shaped result, then at each ply lambda of what came after and the rest of the
+        search's own value there. Plies where nobody searched add nothing of their own. A game that we truncated, whose
+        result nobody knows, starts from its last search's value instead.
         """
-        game = self._game_of[position]
-        shaped = shaped_returns(
-            self._returns[game], self._game_length[game], self._game.spec.max_plies, self._length_weight
-        )
-        result = shaped[np.arange(len(position)), to_play]
-        root = self._root_value[position]
-        mix = np.where(self._truncated[game], 1.0, self._config.value_mix)
-        return np.where(np.isnan(root), result, (1 - mix) * result + mix * np.nan_to_num(root)).astype(np.float32)
+        order = np.argsort(-shard.lengths, kind="stable")  # the longest first: games that go on are always a prefix
+        lengths = shard.lengths[order].astype(np.int64)
+        starts = (np.cumsum(shard.lengths, dtype=np.int64) - shard.lengths)[order]
+        depths = range(int(lengths.max(initial=0)))
+        going_on = np.searchsorted(-lengths, -np.arange(len(depths)), side="left")
+        # Everything is added up as seat 0 sees it, and turned to the mover's view at the end.
+        sign = np.empty(len(shard.moves), np.float32)
+        states = self._game.init(len(lengths))
+        for depth, count in zip(depths, going_on, strict=True):
+            plies = starts[:count] + depth
+            sign[plies] = np.where(states["to_play"][:count] == 0, 1, -1)
+            self._game.step_unchecked(states[:count], shard.moves[plies].astype(np.int64))
+        searched = ~np.isnan(shard.root_values)
+        own = np.where(searched, shard.root_values, 0) * sign
+        shaped = shaped_returns(shard.returns[order], lengths, self._game.spec.max_plies, self._length_weight)
+        truncated = shard.end_reasons[order] == EndReason.TRUNCATED
+        value = np.where(truncated, own[starts + lengths - 1], shaped[:, 0])
+        targets = np.empty(len(shard.moves), np.float32)
+        for depth, count in zip(reversed(depths), reversed(going_on), strict=True):
+            plies = starts[:count] + depth
+            share = np.where(searched[plies], 1 - self._config.value_lambda, 0)
+            value[:count] = (1 - share) * value[:count] + share * own[plies]
+            targets[plies] = value[:count]
+        return targets * sign
 
     # ---- stopping and going on ---------------------------------------------------------------------------------
 

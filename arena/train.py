@@ -78,6 +78,7 @@ class Training:
 
     def __init__(self, config: TrainConfig, run: Path, reporter: Reporter) -> None:
         self.config, self.run, self.reporter = config, run, reporter
+        self.shares = config.shares
         self.game = games.make(config.game)
         learner_seed, replay_seed = _seeds(config.seed, 0, 2)
         self.learner = Learner(
@@ -87,7 +88,7 @@ class Training:
             learner_seed,
             device=config.device,
             precision=config.precision,
-            threads=config.num_threads,
+            threads=self.shares.threads,
         )
         length_weight = config.search.length_weight
         self.replay = Replay(self.game, config.replay, replay_seed, length_weight=length_weight)
@@ -145,9 +146,10 @@ class Training:
         make_judge = functools.partial(Judge, config, judge_seed)
         make_worker = functools.partial(SelfPlayWorker, config, worker_seed)
         self.reporter.say(
-            f"Training {config.game} in {self.run}: {config.num_workers} self-play worker(s), {config.num_threads} "
-            f"learner thread(s), {self.learner.device} in {str(self.learner.precision).removeprefix('torch.')}, "
-            f"at most {config.memory_cap / 2**30:.1f} GB of memory."
+            f"Training {config.game} in {self.run}: {self.shares.workers} self-play worker(s) with "
+            f"{config.self_play.slots} games in flight each, {self.shares.threads} learner thread(s), "
+            f"{self.learner.device} in {str(self.learner.precision).removeprefix('torch.')}, at most "
+            f"{self.shares.memory_cap / 2**30:.1f} GB of memory."
         )
         if distributed.kernels_missing():
             self.reporter.say("Kernels are compiled the first time, about a minute; later runs load them in a second.")
@@ -156,8 +158,8 @@ class Training:
             self.examiner.start(LocalBackground(make_judge))
         else:
             self.reporter.say("Starting Ray, about 5 seconds.")
-            distributed.start_ray(config.address, config.num_workers)
-            pool = distributed.WorkerPool(make_worker, config.num_workers)
+            distributed.start_ray(config.address, self.shares.workers)
+            pool = distributed.WorkerPool(make_worker, self.shares.workers)
             self.examiner.start(distributed.Background(make_judge))
         self.pool = pool
         if self._worker_state is not None and isinstance(pool, LocalPool):
@@ -262,8 +264,8 @@ class Training:
         record = train_record(self, interval, memory)
         self.log.write("train", self.learner.steps, record)
         self.reporter.show(columns(self.learner.steps, record) | self.examiner.columns())
-        if memory > self.config.memory_cap:
-            cap = self.config.memory_cap / 2**30
+        if memory > self.shares.memory_cap:
+            cap = self.shares.memory_cap / 2**30
             self.stop(f"its memory cap of {cap:.1f} GB (raise --memory-gb, or give fewer --workers)")
 
     def save(self) -> Path:

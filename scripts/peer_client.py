@@ -1,4 +1,4 @@
-"""Makes the virtual environment of ``scripts/peers``, starts the peer in it on our network, and asks it for figures."""
+"""Makes the virtual environment of ``scripts/peers``, starts peers in it on our network, and asks them for figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agents.networks import NetworkConfig, PolicyValueNetwork, fold_normalisatio
 from games import ArenaError
 
 HERE = Path(__file__).resolve().parent / "peers"
-ROW = "mctx + pgx, self-play (simulations/s)"
+PEERS = {"mctx + pgx": "mctx_pgx.py", "OpenSpiel's Python AlphaZero": "open_spiel_az.py"}
 PROBE_MOVES = (3, 3, 2)
 
 
@@ -31,16 +31,19 @@ def make_environment(directory: Path) -> Path:
         print(f"installing the peers into {directory} …", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
-    missing = subprocess.run([str(python), "-c", "import mctx, pgx"], capture_output=True, check=False).returncode
+    missing = subprocess.run(
+        [str(python), "-c", "import mctx, pgx, pyspiel"], capture_output=True, check=False
+    ).returncode
     if missing and subprocess.run(pip, check=False).returncode:
         raise ArenaError(f"The peers could not be installed into {directory}; leave --peers out to go on without.")
     return python
 
 
-class MctxPgx:
-    """mctx + pgx playing Connect Four with our weights, in a process of its own; see ``peers/mctx_pgx.py``.
+class Peer:
+    """One of ``PEERS`` playing Connect Four with our weights, in a process of its own; see the files in ``peers/``.
 
     Args:
+        name: which.
         python: of the environment it runs in.
         scratch: an empty directory for the weights.
         network: its weights; a ResNet for Connect Four.
@@ -55,6 +58,7 @@ class MctxPgx:
 
     def __init__(
         self,
+        name: str,
         python: Path,
         scratch: Path,
         network: PolicyValueNetwork,
@@ -69,9 +73,10 @@ class MctxPgx:
         weights = scratch / "weights.npz"
         tensors = [tensor.numpy() for tensor in fold_normalisation(network).state_dict().values()]
         np.savez(weights, **{str(index): array for index, array in enumerate(tensors)})
-        command = [str(python), str(HERE / "mctx_pgx.py"), str(weights), "--blocks", str(config.blocks)]
+        command = [str(python), str(HERE / PEERS[name]), str(weights), "--blocks", str(config.blocks)]
         command += ["--simulations", str(simulations), "--max-considered", str(max_considered)]
         command += ["--games", str(num_games), "--probe", *map(str, PROBE_MOVES)]
+        self.row = f"{name}, self-play (simulations/s)"
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         hello = self._read()
         self.versions = ", ".join(f"{name} {version}" for name, version in hello["versions"].items())
@@ -85,7 +90,7 @@ class MctxPgx:
         self._process.stdin.flush()
         report = self._read()
         self.peak_megabytes = report["peak_megabytes"]
-        return {ROW: report["simulations"] / report["seconds"]}
+        return {self.row: report["simulations"] / report["seconds"]}
 
     def stop(self) -> None:
         """Ends the process."""
@@ -107,7 +112,8 @@ def _check_same(network: PolicyValueNetwork, hello: dict[str, Any]) -> None:
         game.step(states, [move])
     ours = NetworkEvaluator(game, network, device="cpu", precision="fp32")
     evaluation = ours.evaluate(states, game.legal_action_mask(states))
-    same = np.allclose(evaluation.prior_logits[0], hello["logits"], atol=1e-4)
+    logits = [np.array(each) - np.max(each) for each in (evaluation.prior_logits[0], hello["logits"])]
+    same = np.allclose(*logits, atol=1e-4)  # logits mean the same whatever is added to all of them
     if not (same and np.allclose(evaluation.value[0], hello["value"], atol=1e-4)):
         raise ArenaError(
             f"The peer's network says {hello['logits']}, {hello['value']}, ours {evaluation.prior_logits[0]}, "

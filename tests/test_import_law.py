@@ -20,7 +20,13 @@ OTHER_ENVIRONMENT = "scripts/peers/"  # runs in a virtual environment without th
 
 # Third parties that are only allowed in these files, or in these folders where the name ends in a slash.
 PLACES = {
-    "torch": ("agents/networks/", "agents/network_evaluator.py", "arena/learner.py", "arena/checkpoint.py"),
+    "torch": (
+        "agents/networks/",
+        "agents/network_evaluator.py",
+        "arena/learner.py",
+        "arena/muon.py",
+        "arena/checkpoint.py",
+    ),
     "safetensors": ("agents/networks/", "arena/checkpoint.py"),
     "ray": ("arena/distributed.py",),
     "numba": ("games/", "agents/search/", "arena/replay.py"),

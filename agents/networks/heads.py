@@ -78,3 +78,14 @@ class ClassifierHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.logits(features.mean(dim=(2, 3)) if self.has_planes else features)
+
+
+def answering_layers(network: nn.Module) -> list[nn.Linear]:
+    """The last layer of every head in ``network``: what gives its answers. All other layers are hidden."""
+    layers = []
+    for module in network.modules():
+        if isinstance(module, (PolicyHead, ClassifierHead)):
+            layers.append(module.logits)
+        elif isinstance(module, ValueHead):
+            layers.append(module.value)
+    return layers

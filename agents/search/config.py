@@ -23,7 +23,7 @@ class SearchConfig:
     """Gumbel: how many root moves sequential halving starts with."""
     c_visit: float = 50.0
     """Gumbel: values weigh (c_visit + most visits) * c_scale against the prior logits."""
-    c_scale: float = 0.5
+    c_scale: float = 0.25
     """Gumbel: see c_visit; for values in [-1, 1]."""
     c_init: float = 1.25
     """PUCT: exploration constant."""

@@ -168,9 +168,9 @@ def probe(env, parameters: dict, moves: list[int]) -> dict:
     return {"logits": logits[0].tolist(), "value": float(value[0])}
 
 
-def main() -> None:
-    """Compiles, then answers requests until the input ends."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def reader(description: str | None) -> argparse.ArgumentParser:
+    """What every peer is started with."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", help="the network, as read_parameters takes it")
     parser.add_argument("--blocks", type=int, required=True)
     parser.add_argument("--simulations", type=int, required=True)
@@ -178,8 +178,12 @@ def main() -> None:
     parser.add_argument("--games", type=int, required=True)
     parser.add_argument("--probe", type=int, nargs="*", default=[], help="moves to the position that is reported")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    """Compiles, then answers requests until the input ends."""
+    options = reader(__doc__).parse_args()
     env = pgx.make("connect_four")
     key, games_key = jax.random.split(jax.random.PRNGKey(options.seed))
     parameters = read_parameters(options.weights, options.blocks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def make_batch(seed: int, size: int = 32) -> SampleBatch:
     )
 
 
-def make_learner(network: NetworkConfig = SMALL, **changes: float) -> Learner:
+def make_learner(network: NetworkConfig = SMALL, **changes: Any) -> Learner:
     config = replace(LearnerConfig(warmup_steps=5, learning_rate=5e-3), **changes)
     return Learner(SPEC, network, config, seed=1)
 
@@ -109,12 +110,13 @@ def test_without_average_the_newest_weights_play() -> None:
     assert all(np.array_equal(newest[name], playing[name]) for name in newest)
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 @pytest.mark.parametrize("network", [SMALL, NetworkConfig(blocks=1, channels=8, normalisation="batch")])
-def test_going_on_from_a_state_is_exact(network: NetworkConfig) -> None:
-    learner = make_learner(network)
+def test_going_on_from_a_state_is_exact(network: NetworkConfig, optimizer: str) -> None:
+    learner = make_learner(network, optimizer=optimizer)
     for seed in range(5):
         learner.step(make_batch(seed), 0.0)
-    resumed = make_learner(network)
+    resumed = make_learner(network, optimizer=optimizer)
     resumed.restore(*learner.state())
     for each in (learner, resumed):
         for seed in range(5, 9):

@@ -8,9 +8,11 @@ import pytest
 
 import games
 from agents.search import shaped_returns
+from arena.records import Trajectory
 from arena.replay import Replay, ReplayConfig
 from arena.shards import Shard
 from games import ArenaError, EndReason, Game
+from tests.agents.search.random_tree import OneRoot
 from tests.arena.helpers import assert_same, noisy_games, shortened
 
 PLAIN = ReplayConfig(symmetries=False)
@@ -25,6 +27,7 @@ def slow_samples(game: Game, shard: Shard, config: ReplayConfig, length_weight: 
     policy (rounded) as bytes, each with the value targets that go with it."""
     found: dict[bytes, set[bytes]] = {}
     for trajectory in shard.trajectories():
+        targets = slow_value_targets(game, trajectory, config.value_lambda, length_weight)
         state = game.init(1)
         entry = 0
         for ply, move in enumerate(trajectory.moves):
@@ -37,20 +40,36 @@ def slow_samples(game: Game, shard: Shard, config: ReplayConfig, length_weight: 
                     strict=True,
                 ):
                     policy[action] = weight
-                seat = int(state["to_play"][0])
-                plies = np.array([len(trajectory.moves)])
-                result = shaped_returns(trajectory.returns[None], plies, game.spec.max_plies, length_weight)[0, seat]
-                root = trajectory.root_values[ply]
-                mix = 1.0 if trajectory.end_reason == EndReason.TRUNCATED else config.value_mix
-                value = result if np.isnan(root) else (1 - mix) * result + mix * root
                 observation, mask = game.observe(state)[0], game.legal_action_mask(state)[0]
                 for symmetry in game.symmetries if config.symmetries else game.symmetries[:1]:
                     flat = observation.reshape(len(observation), -1)[:, symmetry.observation_permutation]
                     key = key_of(flat, mask[symmetry.action_permutation], policy[symmetry.action_permutation])
-                    found.setdefault(key, set()).add(np.round(np.float64(value), 4).tobytes())
+                    found.setdefault(key, set()).add(np.round(np.float64(targets[ply]), 4).tobytes())
             entry += length
             game.step(state, [int(move)])
     return found
+
+
+def slow_value_targets(game: Game, trajectory: Trajectory, decay: float, length_weight: float) -> list[float]:
+    """The lambda-return of every ply, each as a sum of its own over the plies after it."""
+    state, seats = game.init(1), []
+    for move in trajectory.moves:
+        seats.append(int(state["to_play"][0]))
+        game.step(state, [int(move)])
+    plies = np.array([len(seats)])
+    result = shaped_returns(trajectory.returns[None], plies, game.spec.max_plies, length_weight)[0]
+    targets = []
+    for ply, seat in enumerate(seats):
+        total, left = 0.0, 1.0
+        for later in range(ply, len(seats)):
+            if not np.isnan(root := trajectory.root_values[later]):
+                total += left * (1 - decay) * (root if seats[later] == seat else -root)
+                left *= decay
+        last = result[seat]
+        if trajectory.end_reason == EndReason.TRUNCATED:
+            last = trajectory.root_values[-1] * (1 if seats[-1] == seat else -1)
+        targets.append(total + left * last)
+    return targets
 
 
 def key_of(observation: np.ndarray, mask: np.ndarray, policy: np.ndarray) -> bytes:
@@ -59,11 +78,16 @@ def key_of(observation: np.ndarray, mask: np.ndarray, policy: np.ndarray) -> byt
 
 @pytest.mark.parametrize("symmetries", [False, True])
 @pytest.mark.parametrize("length_weight", [0.0, 0.3])
-@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "cut"])
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "cut", "extra turns"])
 def test_samples_are_those_of_a_slow_rebuild(name: str, symmetries: bool, length_weight: float) -> None:
-    game = shortened("connect_four", 9) if name == "cut" else games.make(name)
-    config = ReplayConfig(symmetries=symmetries, value_mix=0.25)
-    shards = [make_shard(game, 12, seed, opening=(3,)) for seed in range(3)]
+    others = {
+        "cut": shortened("connect_four", 9),
+        "extra turns": OneRoot(5, depth=8),
+    }
+    game = others.get(name) or games.make(name)
+    config = ReplayConfig(symmetries=symmetries, value_lambda=0.7)
+    opening = () if name == "extra turns" else (3,)
+    shards = [make_shard(game, 12, seed, opening) for seed in range(3)]
     expected: dict[bytes, set[bytes]] = {}
     for shard in shards:
         for key, values in slow_samples(game, shard, config, length_weight).items():
@@ -217,7 +241,7 @@ def test_misuse_is_explained() -> None:
         replay.sample(4)
     with pytest.raises(ArenaError, match="'connect_four' version 1 cannot"):
         replay.add(make_shard(other, 1))
-    with pytest.raises(ArenaError, match="value_mix=2"):
-        ReplayConfig(value_mix=2)
+    with pytest.raises(ArenaError, match="value_lambda=2"):
+        ReplayConfig(value_lambda=2)
     with pytest.raises(ArenaError, match="window_max=1 "):
         ReplayConfig(window_max=1)

@@ -98,6 +98,13 @@ class RandomTree(Game):
         raise NotImplementedError
 
 
+class OneRoot(RandomTree):
+    """A random tree in which every game starts from the same position, whatever its slot."""
+
+    def init(self, batch_size):
+        return np.repeat(super().init(1), batch_size)
+
+
 class HashEvaluator:
     """Logits and values drawn from the same hash, the same for a position however it is reached or batched."""
 

@@ -12,18 +12,11 @@ from agents.search import EvaluationCache, Search, SearchConfig
 from arena.openings import random_openings
 from arena.play import play_games
 from arena.records import Pairing
-from tests.agents.search.random_tree import HashEvaluator, RandomTree
+from tests.agents.search.random_tree import HashEvaluator, OneRoot
 from tests.agents.search.test_search import CONFIGS, NO_JIT, root_noise, tree_game
 
 GAMES = 6 if NO_JIT else 60
 pytestmark = pytest.mark.nojit
-
-
-class OneRoot(RandomTree):
-    """A random tree in which every game starts from the same position, whatever its slot."""
-
-    def init(self, batch_size):
-        return np.repeat(super().init(1), batch_size)
 
 
 def one_root(seed: int) -> OneRoot:

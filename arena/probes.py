@@ -1,14 +1,12 @@
-"""What ``scripts/benchmark.py`` measures. Each function prepares and warms up one thing and returns its probe, which
-measures it once whenever it is called: some rows of the table, by name.
+"""What ``arena benchmark`` and ``arena doctor`` measure. Each function prepares and warms up one thing and returns its
+probe, which measures it once whenever it is called: some rows of the table, by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -32,10 +30,14 @@ Round = dict[str, float]
 Probe = Callable[[], Round]
 
 RANDOM_BATCH = 4096
+RANDOM_PLAY = "random play"
 NETWORK_BATCH = 256
-RAW = f"network alone, batch {NETWORK_BATCH} (positions/s)"
 SELF_PLAY = "self-play (simulations/s)"
 EVALUATIONS = "self-play, evaluations/s"
+POSITIONS = "self-play, positions of finished games/s"
+NETWORK_SHARE = "self-play, share of time in the network (%)"
+LEARNING = "learning, drawing included (samples/s)"
+WHOLE_LOOP = "self-play and learning in turn (positions/s)"
 
 
 class UniformEvaluator:
@@ -76,47 +78,15 @@ def play_randomly(game: Game, states: Array, rng: np.random.Generator) -> None:
 
 
 def random_play(name: str, seconds: float) -> Probe:
-    """Random play of our game ``name`` through the batch interface, and OpenSpiel's through Python where it has it."""
+    """Random play of our game ``name`` through the batch interface."""
     game, rng = games.make(name), np.random.default_rng(0)
     states = random_positions(game, RANDOM_BATCH, rng)
-    spiel = open_spiel_game(name)
-    label = f"random play, {name}"
 
     def ours() -> int:
         play_randomly(game, states, rng)
         return RANDOM_BATCH
 
-    def probe() -> Round:
-        speed = timed(seconds, ours)
-        if spiel is None:
-            return {f"{label} (steps/s)": speed}
-        theirs = timed(seconds, lambda: open_spiel_playout(spiel))
-        return {
-            f"{label} (steps/s)": speed,
-            f"{label}, OpenSpiel from Python (steps/s)": theirs,
-            f"{label}, ratio": speed / theirs,
-        }
-
-    return probe
-
-
-def open_spiel_game(name: str) -> Any:
-    """OpenSpiel's game of this name; None where it is not installed or has none."""
-    try:
-        import pyspiel
-    except ImportError:
-        return None
-    return pyspiel.load_game(name) if name in pyspiel.registered_names() else None
-
-
-def open_spiel_playout(game: Any) -> int:
-    """Plays one random game and returns its length."""
-    state, plies = game.new_initial_state(), 0
-    while not state.is_terminal():
-        legal = state.legal_actions()
-        state.apply_action(legal[int(random.random() * len(legal))])
-        plies += 1
-    return plies
+    return lambda: {f"{RANDOM_PLAY}, {name} (steps/s)": timed(seconds, ours)}
 
 
 def tree_alone(game: Game, batch: int, simulations: int, seconds: float) -> Probe:
@@ -134,17 +104,22 @@ def tree_alone(game: Game, batch: int, simulations: int, seconds: float) -> Prob
     return lambda: {f"search with a free evaluator, {batch} games (simulations/s)": timed(seconds, work)}
 
 
-def raw_network(game: Game, evaluator: NetworkEvaluator, seconds: float) -> Probe:
+def raw_network(game: Game, evaluator: NetworkEvaluator, seconds: float, batch: int = NETWORK_BATCH) -> Probe:
     """The network on a batch of random positions, their planes included."""
-    states = random_positions(game, NETWORK_BATCH, np.random.default_rng(0))
+    states = random_positions(game, batch, np.random.default_rng(0))
     masks = game.legal_action_mask(states)
     evaluator.evaluate(states, masks)
 
     def work() -> int:
         evaluator.evaluate(states, masks)
-        return NETWORK_BATCH
+        return batch
 
-    return lambda: {RAW: timed(seconds, work)}
+    return lambda: {raw_row(batch): timed(seconds, work)}
+
+
+def raw_row(batch: int) -> str:
+    """The name of a row of ``raw_network``."""
+    return f"network alone, batch {batch} (positions/s)"
 
 
 def self_play(
@@ -179,8 +154,8 @@ def self_play(
         return {
             SELF_PLAY: total["simulations"] / elapsed,
             EVALUATIONS: total["evaluations"] / elapsed,
-            "self-play, positions of finished games/s": positions / elapsed,
-            "self-play, share of time in the network (%)": 100 * network_seconds / elapsed,
+            POSITIONS: positions / elapsed,
+            NETWORK_SHARE: 100 * network_seconds / elapsed,
             "self-play, simulations answered by the cache (%)": 100 * total["cache_hits"] / total["simulations"],
             "self-play, duplicates within a batch (%)": 100 * total["duplicates"] / total["simulations"],
             "self-play, simulations that ended a game (%)": 100 * total["terminals"] / total["simulations"],
@@ -211,5 +186,34 @@ def learning(game: Game, network_config: NetworkConfig, seconds: float) -> Probe
     learn()
     return lambda: {
         f"replay, batch {size} (samples/s)": timed(seconds, draw),
-        f"learning, batch {size}, drawing included (samples/s)": timed(seconds, learn),
+        LEARNING: timed(seconds, learn),
     }
+
+
+def whole_loop(game: Game, network: PolicyValueNetwork, network_config: NetworkConfig, seconds: float) -> Probe:
+    """Training with the game's preset on one core: a shard of self-play, then the steps owed for it, in turn.
+
+    The learner starts from fresh weights, but ``network`` goes on playing, so that games are those of its strength.
+    """
+    config = preset(game.spec.name)
+    worker = SelfPlay(game, NetworkEvaluator(game, network, device="cpu"), config.search, config.self_play, seed=1)
+    worker.set_weights({name: tensor.numpy() for name, tensor in network.state_dict().items()}, version=1)
+    replay = Replay(game, config.replay, seed=1, length_weight=config.search.length_weight)
+    learner = Learner(game.spec, network_config, config.learner, seed=1, threads=1)
+    ended, owed = 0, 0.0
+    while ended < config.self_play.slots:  # until games of all lengths end
+        shard = worker.play()
+        replay.add(shard)
+        ended += shard.num_games
+
+    def work() -> int:
+        nonlocal owed
+        shard = worker.play()
+        replay.add(shard)
+        owed += shard.num_positions * config.learner.samples_per_position
+        while owed >= config.learner.batch_size:
+            learner.step(replay.sample(config.learner.batch_size), progress=0.5)
+            owed -= config.learner.batch_size
+        return shard.num_positions
+
+    return lambda: {WHOLE_LOOP: timed(seconds, work)}

@@ -1,0 +1,117 @@
+"""Self-play of Connect Four with OpenSpiel's Python AlphaZero, as the peer of ``scripts/benchmark.py --peers``.
+
+It runs in a virtual environment of its own (``scripts/peers/requirements.txt``) and imports nothing of the arena. The
+search is OpenSpiel's ``MCTSBot`` with its ``AlphaZeroEvaluator``, cache included, set up as its ``alpha_zero.py`` sets
+up self-play: PUCT, Dirichlet noise at the root, no tree reuse, one position through the network at a time. The network
+is the arena's ResNet in plain JAX with the arena's own weights, compiled for a batch of one.
+
+What is counted: a *simulation* is one descent from the root, as everywhere.
+
+Protocol: that of ``mctx_pgx.py``; ``--games`` is accepted and means nothing, since games are played one by one.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import resource
+import sys
+import time
+
+from mctx_pgx import apply_network, read_parameters, reader  # sets XLA's threads, so it comes before jax
+
+# isort: split
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyspiel
+from open_spiel.python.algorithms import mcts
+from open_spiel.python.algorithms.alpha_zero.evaluator import AlphaZeroEvaluator
+
+UCT_C = 1.5
+TEMPERATURE_DROP = 10  # plies whose move is drawn from the visits
+
+
+class Model:
+    """What ``AlphaZeroEvaluator`` asks: our network, on OpenSpiel's observation of one position."""
+
+    def __init__(self, parameters: dict) -> None:
+        def infer(observation, mask):
+            logits, value = apply_network(parameters, observation)
+            return value[0], jax.nn.softmax(jnp.where(mask, logits[0], -jnp.inf))
+
+        self._infer = jax.jit(infer)
+
+    def inference(self, observation: np.ndarray, mask: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value for the player to move, and the policy over all moves."""
+        first, second, _ = observation.reshape(3, 6, 7)[:, ::-1]  # x, o, empty; top row first
+        mine, theirs = (first, second) if first.sum() == second.sum() else (second, first)
+        planes = np.stack([mine, theirs], axis=-1)[None].astype(np.float32)
+        value, policy = self._infer(planes, mask.astype(bool))
+        return float(value), np.asarray(policy)
+
+
+def make_bot(game, model: Model, simulations: int, rng: np.random.RandomState) -> mcts.MCTSBot:
+    """As ``_init_bot`` of OpenSpiel's ``alpha_zero.py``."""
+    return mcts.MCTSBot(
+        game,
+        UCT_C,
+        simulations,
+        AlphaZeroEvaluator(game, model),
+        solve=False,
+        dirichlet_noise=(0.25, 1.0),
+        child_selection_fn=mcts.SearchNode.puct_value,
+        verbose=False,
+        dont_return_chance_node=True,
+        random_state=rng,
+    )
+
+
+def play_ply(state, bot: mcts.MCTSBot, rng: np.random.RandomState) -> None:
+    """As ``_play_game`` of OpenSpiel's ``alpha_zero.py``."""
+    root = bot.mcts_search(state)
+    if len(state.history()) >= TEMPERATURE_DROP:
+        state.apply_action(root.best_child().action)
+        return
+    visits = np.array([child.explore_count for child in root.children], dtype=np.float64)
+    state.apply_action(root.children[rng.choice(len(visits), p=visits / visits.sum())].action)
+
+
+def main() -> None:
+    """Compiles, then answers requests until the input ends."""
+    options = reader(__doc__).parse_args()
+    game = pyspiel.load_game("connect_four")
+    rng = np.random.RandomState(options.seed)
+    model = Model(read_parameters(options.weights, options.blocks))
+    bot = make_bot(game, model, options.simulations, rng)
+    state = game.new_initial_state()
+    for move in options.probe:
+        state.apply_action(move)
+    observation, mask = np.asarray(state.observation_tensor()), np.asarray(state.legal_actions_mask())
+    value, policy = model.inference(observation, mask)
+    versions = {name: importlib.metadata.version(name) for name in ("open_spiel", "jax")}
+    print(json.dumps({"versions": versions, "logits": np.log(policy).tolist(), "value": value}), flush=True)
+
+    state = game.new_initial_state()
+    for line in sys.stdin:
+        seconds = float(json.loads(line)["seconds"])
+        plies = finished = 0
+        start = time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds or plies == 0:
+            play_ply(state, bot, rng)
+            plies += 1
+            if state.is_terminal():
+                finished += 1
+                state = game.new_initial_state()
+        report = {
+            "seconds": elapsed,
+            "plies": plies,
+            "simulations": plies * options.simulations,
+            "games_finished": finished,
+            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main()
