@@ -5,6 +5,7 @@ Axes: ``B`` games, ``A`` actions, ``P`` players (seats). ``value`` is always for
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -57,6 +58,21 @@ class Evaluator(Protocol):
 
     def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
         """Scores states ``[B]`` whose legal moves are bool ``[B, A]``; none is terminated."""
+        ...
+
+
+@runtime_checkable
+class AsynchronousEvaluator(Evaluator, Protocol):
+    """An evaluator that may compute elsewhere, as on a GPU, while the search goes on."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether it does; otherwise ``submit`` computes at once and gains nothing."""
+        ...
+
+    def submit(self, states: Array, legal_action_mask: Array) -> Callable[[], Evaluation]:
+        """Starts what ``evaluate`` does. What is returned waits for the answer and gives it; it must be called before
+        ``submit`` is called twice more."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -84,7 +84,7 @@ def best_precision(device: torch.device | str, precision: str = "auto") -> torch
 
 
 class NetworkEvaluator:
-    """Scores positions of one game with a policy-value network. Implements ``agents.core.Evaluator``.
+    """Scores positions of one game with a policy-value network; an ``AsynchronousEvaluator``.
 
     Args:
         game: the game whose ``observe`` feeds the network.
@@ -121,24 +121,39 @@ class NetworkEvaluator:
         # Weights arrive in float32 with their normalisation; this copy takes them, the inference copy is made from it.
         self._source = copy.deepcopy(network).to("cpu", torch.float32).eval().requires_grad_(False)
         self._network = self._inference_copy()
-        self._pinned: tuple[Tensor, Tensor] | None = None
-        if self.device.type == "cuda":
-            self._pinned = (
-                torch.empty((max_batch, *game.spec.observation_shape), pin_memory=True),
-                torch.empty((max_batch, self._num_actions + 1), pin_memory=True),
-            )
+
+    @property
+    def asynchronous(self) -> bool:
+        """A GPU computes while the caller goes on."""
+        return self.device.type == "cuda"
 
     def evaluate(self, states: Array, legal_action_mask: Array) -> Evaluation:
         """Scores ``states`` ``[B]``, any ``B``. The mask is not used: illegal moves keep the network's logits."""
-        observation = self._game.observe(states)
-        size = len(observation)
-        logits = np.empty((size, self._num_actions), dtype=np.float32)
-        value = np.empty(size, dtype=np.float32)
+        return self.submit(states, legal_action_mask)()
+
+    def submit(self, states: Array, legal_action_mask: Array) -> Callable[[], Evaluation]:
+        """Starts to score ``states``; see ``AsynchronousEvaluator``. On a CPU it is done when this returns."""
+        observation = torch.from_numpy(self._game.observe(states))
+        answers = torch.empty((len(observation), self._num_actions + 1), pin_memory=self.asynchronous)
+        if self.asynchronous:
+            # From and to pinned memory the GPU's copy engine needs no detour and nobody has to wait for it. PyTorch
+            # gives such memory to others only once the copies that were asked for are done.
+            observation = torch.empty_like(observation, pin_memory=True).copy_(observation)
         with torch.inference_mode():
-            for start in range(0, size, self.max_batch):
-                piece = slice(start, min(start + self.max_batch, size))
-                self._forward(observation[piece], torch.from_numpy(logits[piece]), torch.from_numpy(value[piece]))
-        return Evaluation(logits, value)
+            for start in range(0, len(observation), self.max_batch):
+                piece = slice(start, start + self.max_batch)
+                planes = observation[piece].to(self.device, non_blocking=True)
+                planes = planes.to(dtype=self.precision, memory_format=torch.channels_last)
+                logits, value = self._network(planes)
+                answers[piece].copy_(torch.cat([logits, value[:, None]], dim=1), non_blocking=True)
+        done = torch.cuda.current_stream(self.device).record_event() if self.asynchronous else None
+
+        def answer() -> Evaluation:
+            if done is not None:
+                done.synchronize()
+            return Evaluation(answers[:, :-1].numpy(), answers[:, -1].numpy())
+
+        return answer
 
     def load_weights(self, weights: Mapping[str, Array | Tensor], version: int) -> None:
         """Takes new weights, named as in the network's ``state_dict()``, and the version they are.
@@ -157,21 +172,3 @@ class NetworkEvaluator:
         network = fold_normalisation(self._source).requires_grad_(False)
         # nn.Module.to's stubs know no memory_format beside a dtype, hence two calls.
         return network.to(self.device, self.precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _forward(self, observation: Array, logits: Tensor, value: Tensor) -> None:
-        """Evaluates ``observation`` ``[B, C, H, W]``, ``B <= max_batch``, into ``logits [B, A]`` and ``value [B]``."""
-        planes = torch.from_numpy(observation)
-        if self._pinned is None:
-            planes = planes.to(dtype=self.precision, memory_format=torch.channels_last)
-            out_logits, out_value = self._network(planes)
-            logits.copy_(out_logits)
-            value.copy_(out_value)
-            return
-        # Pinned memory lets the GPU's copy engine read and write without a detour; one block each way.
-        inbox, outbox = (buffer[: len(planes)] for buffer in self._pinned)
-        planes = inbox.copy_(planes).to(self.device, non_blocking=True)
-        out_logits, out_value = self._network(planes.to(dtype=self.precision, memory_format=torch.channels_last))
-        outbox.copy_(torch.cat([out_logits, out_value[:, None]], dim=1), non_blocking=True)
-        torch.cuda.current_stream(self.device).synchronize()
-        logits.copy_(outbox[:, :-1])
-        value.copy_(outbox[:, -1])

@@ -103,7 +103,7 @@ def own_probes(subject: Subject, seconds: float) -> list[Probe]:
     game, network = subject.game, subject.network
     evaluator = NetworkEvaluator(game, network, device="cpu")
     return [
-        *(probes.random_play(name, seconds) for name in games.available()),
+        *(probes.random_play(name, seconds) for name in games.families()),
         *(probes.tree_alone(game, batch, subject.simulations, seconds) for batch in TREE_BATCHES),
         probes.learning(game, subject.network_config, seconds),
         probes.raw_network(game, evaluator, seconds),

@@ -381,11 +381,12 @@ def run_games(words: list[str]) -> None:
     from agents.registry import describe
 
     print("Games:")
-    for name in games.available():
-        game = games.make(name)
+    for default, names in games.families().items():
+        game = games.make(default)
         spec, solver = game.spec, ", has an exact solver" if game.can_solve else ""
         players = "1 player" if spec.num_players == 1 else f"{spec.num_players} players"
-        print(f"  {name}: {players}, {spec.num_actions} actions, at most {spec.max_plies} plies{solver}")
+        others = f" (and {', '.join(name for name in names if name != default)})" if len(names) > 1 else ""
+        print(f"  {default}: {players}, {spec.num_actions} actions, at most {spec.max_plies} plies{solver}{others}")
     print("\nAgents (name[:argument][,key=value]…):")
     print("\n".join(f"  {line}" for line in describe().splitlines()))
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from agents.core import Evaluation, Evaluator
+from agents.core import AsynchronousEvaluator, Evaluation, Evaluator
 from agents.search import EvaluationCache, Search, SearchConfig, SearchStats
 from arena.openings import RandomOpenings
 from arena.play import GamePool
-from arena.records import Pairing
+from arena.records import Pairing, Trajectory
 from arena.shards import Shard
 from games import ArenaError, EndReason, Game
 
@@ -29,6 +29,8 @@ class SelfPlayConfig:
     """Share of games that begin with random moves, so that the network sees positions nobody would choose."""
     opening_plies: int = 8
     """The most random moves that begin a game; the number is uniform from 0."""
+    branch_fraction: float = 0.0
+    """Share of games that begin as one of the last games did, up to a random ply, and then a random move."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -38,6 +40,11 @@ class SelfPlayConfig:
         checks = (
             ("slots", self.slots >= 1, "at least 1"),
             ("opening_fraction", 0 <= self.opening_fraction <= 1, "from 0 to 1"),
+            (
+                "branch_fraction",
+                0 <= self.branch_fraction <= 1 - self.opening_fraction,
+                "from 0 to 1 - opening_fraction",
+            ),
             ("opening_plies", self.opening_plies >= 0, "0 or more"),
             ("shard_positions", self.shard_positions >= 1, "at least 1"),
             ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
@@ -94,10 +101,21 @@ class _BlankUntilTrained:
     def version(self) -> int:
         return self._evaluator.version
 
+    @property
+    def asynchronous(self) -> bool:
+        return isinstance(self._evaluator, AsynchronousEvaluator) and self._evaluator.asynchronous
+
     def evaluate(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Evaluation:
+        return self.submit(states, legal_action_mask)()
+
+    def submit(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Callable[[], Evaluation]:
+        if self.version > 0 and isinstance(self._evaluator, AsynchronousEvaluator):
+            return self._evaluator.submit(states, legal_action_mask)
         if self.version > 0:
-            return self._evaluator.evaluate(states, legal_action_mask)
-        return Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
+            evaluation = self._evaluator.evaluate(states, legal_action_mask)
+        else:
+            evaluation = Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
+        return lambda: evaluation
 
 
 class SelfPlay:
@@ -131,6 +149,7 @@ class SelfPlay:
             np.random.default_rng(opening_seed),
             fraction=config.opening_fraction,
             max_plies=config.opening_plies,
+            branch_fraction=config.branch_fraction,
         )
         self._pairings = _SelfPlayPairings(openings, game.spec.num_players, int(sequence.generate_state(1)[0]))
         self._pool = GamePool(game, [self._search], self._pairings, config.slots, np.random.default_rng(search_seed))
@@ -150,6 +169,7 @@ class SelfPlay:
         while positions < wanted:
             for trajectory in self._pool.advance():
                 finished.append(trajectory)
+                self._pairings.remember(trajectory)
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
         shard = Shard.from_trajectories(self._game.spec, finished)
         self.stats = SelfPlayStats(
@@ -193,6 +213,10 @@ class _SelfPlayPairings:
     def __next__(self) -> Pairing:
         number, self._next_number = self._next_number, self._next_number + 1
         return Pairing(number=number, seats=self._seats, opening=next(self._openings), seed=self._seed)
+
+    def remember(self, trajectory: Trajectory) -> None:
+        """A game that ended, from which later ones may branch."""
+        self._openings.remember(trajectory.moves.tolist())
 
     def state(self) -> dict[str, Any]:
         return {"seed": self._seed, "next_number": self._next_number, "openings": self._openings.state()}

@@ -13,7 +13,8 @@ from games.core import (
     UnknownNameError,
     UnsupportedError,
 )
-from games.registry import available, make
+from games.perft import perft
+from games.registry import available, families, make
 
 __all__ = [
     "ILLEGAL_SCORE",
@@ -29,5 +30,7 @@ __all__ = [
     "UnsupportedError",
     "available",
     "check_game",
+    "families",
     "make",
+    "perft",
 ]

@@ -222,12 +222,16 @@ class _Check:
                 self.require(is_identity, "the first symmetry is not the identity")
             states, images = game.init(num_games), game.init(num_games)
             image_of = np.argsort(policy)
+            turned = game.observe(states).reshape(num_games, -1, cells)[:, :, board]
+            colours_swap = not np.array_equal(turned, game.observe(images).reshape(num_games, -1, cells))
+            if colours_swap:  # as in Othello, where a quarter turn of the start exchanges the colours
+                images["to_play"] = spec.num_players - 1 - images["to_play"]
             for ply_actions in [*actions, np.full(num_games, -1)]:
                 planes = game.observe(states).reshape(num_games, -1, cells)[:, :, board]
                 agree = (
                     np.array_equal(planes, game.observe(images).reshape(num_games, -1, cells))
                     and np.array_equal(game.legal_action_mask(states)[:, policy], game.legal_action_mask(images))
-                    and np.array_equal(game.returns(states), game.returns(images))
+                    and np.array_equal(game.returns(states), game.returns(images)[:, :: -1 if colours_swap else 1])
                 )
                 self.require(agree, f"symmetry {index}: the image of a game does not look like the game's image")
                 live = ply_actions >= 0

@@ -31,6 +31,16 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(_game_classes()))
 
 
+def families() -> dict[str, tuple[str, ...]]:
+    """The names by game: those that differ in size only stand together, under the one that is the default."""
+    found: dict[str, tuple[str, ...]] = {}
+    for cls in dict.fromkeys(_game_classes().values()):
+        names = tuple(name for name, other in _game_classes().items() if other is cls)
+        default = inspect.signature(cls).parameters["name"].default
+        found[default if default in names else names[0]] = names
+    return dict(sorted(found.items()))
+
+
 def make(name: str, **options: object) -> Game:
     """The game called ``name``; ``options`` go to its constructor (komi, history steps, …).
 

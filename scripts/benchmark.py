@@ -65,7 +65,7 @@ def open_spiel_random_play(name: str, seconds: float) -> Probe | None:
 
 def with_ratios(row: Round) -> Round:
     """Adds our figures as multiples of the others' of the same round."""
-    for name in games.available():
+    for name in games.families():
         theirs = row.get(f"{RANDOM_PLAY}, {name}, OpenSpiel from Python (steps/s)")
         if theirs is not None:
             row[f"{RANDOM_PLAY}, {name}, ratio"] = row[f"{RANDOM_PLAY}, {name} (steps/s)"] / theirs
@@ -84,7 +84,7 @@ def run(options: Options) -> None:
     python = peer_client.make_environment(options.peers_directory) if options.peers else None
     benchmark.announce(subject, benchmark.one_core())
     table = benchmark.own_probes(subject, options.seconds)
-    others = (open_spiel_random_play(name, options.seconds) for name in games.available())
+    others = (open_spiel_random_play(name, options.seconds) for name in games.families())
     table += [probe for probe in others if probe is not None]
     peers = []
     with tempfile.TemporaryDirectory() as scratch:

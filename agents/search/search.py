@@ -3,7 +3,9 @@
 Simulations run in waves. In each wave every game that is not waiting for the evaluator makes one descent; a game whose
 leaf is terminal or cached backs it up and goes straight on. The other leaves wait, and when few games are left to go
 on, all waiting leaves are evaluated as one batch. ``act`` searches until all of its games are done; with ``begin`` and
-``finished``, games that are done are handed out and others join in their place, so that batches stay full.
+``finished``, games that are done are handed out and others join in their place, so that batches stay full. Where the
+evaluator computes elsewhere (a GPU), the games fall into two groups: while one batch is under way, the other group goes
+on.
 
 The search knows no game and no network: it is given a game and an evaluator.
 """
@@ -11,11 +13,12 @@ The search knows no game and no network: it is given a game and an evaluator.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from agents.core import Array, Evaluator, SearchResult
+from agents.core import Array, AsynchronousEvaluator, Evaluation, Evaluator, SearchResult
 from agents.search import select
 from agents.search import tree as trees
 from agents.search.cache import EvaluationCache
@@ -50,27 +53,39 @@ class SearchStats:
 
 
 @dataclass
-class _Waiting:
-    """Leaves whose evaluation is not known yet. ``states`` (as bytes) and ``masks`` hold each position once."""
+class _Batch:
+    """Leaves (row, node) whose evaluation is not known yet, and the positions they wait for, each of them once.
 
-    states: list[Array] = field(default_factory=list)
-    masks: list[Array] = field(default_factory=list)
-    keys: list[Array] = field(default_factory=list)
-    rows: list[Array] = field(default_factory=list)
-    nodes: list[Array] = field(default_factory=list)
-    positions: list[Array] = field(default_factory=list)
+    Positions are numbered from ``first`` on, which is where the batch before ended, so that numbers tell batches apart.
+    """
+
+    first: int = 0
     num_positions: int = 0
     num_rows: int = 0
+    states: list[Array] = field(default_factory=list)  # of positions, as bytes
+    masks: list[Array] = field(default_factory=list)
+    keys: list[Array] = field(default_factory=list)
+    rows: list[Array] = field(default_factory=list)  # of leaves
+    nodes: list[Array] = field(default_factory=list)
+    numbers: list[Array] = field(default_factory=list)
 
-    def add(self, rows: Array, nodes: Array, positions: Array, states: Array, masks: Array, keys: Array) -> None:
-        """Leaves (row, node) of the waiting ``positions``, by number, and the positions that are new among them."""
-        self.rows.append(rows)
-        self.nodes.append(nodes)
-        self.positions.append(positions)
+    @property
+    def end(self) -> int:
+        """The number of the next position."""
+        return self.first + self.num_positions
+
+    def add(self, states: Array, masks: Array, keys: Array) -> None:
+        """Takes in new positions."""
         self.states.append(states)
         self.masks.append(masks)
         self.keys.append(keys)
         self.num_positions += len(states)
+
+    def join(self, rows: Array, nodes: Array, numbers: Array) -> None:
+        """Takes in leaves that wait for the positions ``numbers``."""
+        self.rows.append(rows)
+        self.nodes.append(nodes)
+        self.numbers.append(numbers)
         self.num_rows += len(rows)
 
 
@@ -98,7 +113,9 @@ class Search:
             budget: select.considered_visits(min(config.max_considered, game.spec.num_actions), budget)
             for budget in {config.simulations, config.fast_simulations} - {0}
         }
-        self._waiting = _Waiting()
+        self._overlaps = isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous
+        self._waiting = _Batch()
+        self._under_way: tuple[_Batch, Callable[[], Evaluation]] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -115,9 +132,9 @@ class Search:
         self._schedule = np.zeros((0, max(self._schedules)), dtype=np.int32)
         self._active = np.empty(0, dtype=np.int64)  # rows that can make a descent
         self._finished: list[Array] = []
-        if self._waiting.num_rows and self._cache is not None:
+        if (self._waiting.num_rows or self._under_way) and self._cache is not None:
             self._cache.clear()  # it holds the claims of leaves that nobody waits for any more
-        self._waiting = _Waiting()
+        self._waiting, self._under_way = _Batch(), None
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
         """Searches every one of ``states`` ``[B]`` and picks a move; see ``Agent.act``."""
@@ -134,7 +151,7 @@ class Search:
     def finished(self) -> tuple[Array, SearchResult]:
         """Goes on until at least one game is searched, and returns the slots and results of those that are."""
         started = time.perf_counter()
-        while self._active_or_waiting and not (self._finished and self._should_evaluate):
+        while self._is_busy and not (self._finished and self._should_evaluate):
             self._advance()
         rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self._finished]))
         self._finished = []
@@ -161,14 +178,14 @@ class Search:
             draws: float64 ``[B]`` in [0, 1), which pick moves from visits (PUCT in its first plies); by default the
                 most visited move is picked.
         """
-        if self._active_or_waiting or self._finished:
+        if self._is_busy or self._finished:
             raise RuntimeError("A search that was begun is not finished; fetch its results first.")
         started = time.perf_counter()
         rows = np.arange(len(states)) if slots is None else np.asarray(slots, dtype=np.int64)
         reuse = slots is not None and self.config.reuse_tree
         draws = np.full(len(states), np.nan) if draws is None else draws
         self._begin(rows, states, noise, budget, draws, reuse)
-        while self._active_or_waiting:
+        while self._is_busy:
             self._advance()
         self._finished = []
         result = self._result(rows)
@@ -201,8 +218,7 @@ class Search:
     def _begin(self, rows: Array, states: Array, noise: Array, budget: Array, draws: Array, reuse: bool) -> None:
         """Gives ``rows`` ``[B]`` their roots and makes them ready to descend, or to wait for the root's evaluation."""
         if self._cache is not None and self._cache.version != self._evaluator.version:
-            if self._waiting.num_rows:
-                self._evaluate()
+            self._drain()
             self._cache.clear()
             self._cache.version = self._evaluator.version
             self._reusable[:] = False
@@ -253,19 +269,36 @@ class Search:
     # ---- the waves ---------------------------------------------------------------------------------------------
 
     @property
-    def _active_or_waiting(self) -> bool:
-        return len(self._active) > 0 or self._waiting.num_rows > 0
+    def _is_busy(self) -> bool:
+        return len(self._active) > 0 or self._waiting.num_rows > 0 or self._under_way is not None
 
     @property
     def _should_evaluate(self) -> bool:
+        if self._overlaps and self._under_way is None and self._waiting.num_rows >= len(self._active):
+            return True  # the first half of the games is one group, the rest the other
         return len(self._active) <= _GO_ON_SHARE * self._waiting.num_rows
 
     def _advance(self) -> None:
-        """One wave of descents, or one evaluation of all that wait."""
-        if self._should_evaluate:
-            self._evaluate()
-        else:
+        """One wave of descents, or one batch of all that wait sent off, and the one before it taken in."""
+        if not self._should_evaluate:
             self._wave()
+            return
+        before, self._under_way = self._under_way, None
+        if self._waiting.num_rows:
+            self._submit()
+        if before is not None:
+            self._take_in(*before)
+        elif not self._overlaps:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Has everything evaluated that waits or is under way."""
+        while self._under_way is not None or self._waiting.num_rows:
+            if self._under_way is None:
+                self._submit()
+            assert self._under_way is not None
+            under_way, self._under_way = self._under_way, None
+            self._take_in(*under_way)
 
     def _go_on(self, rows: Array) -> None:
         """Takes in ``rows`` whose root has just become ready."""
@@ -331,38 +364,57 @@ class Search:
         keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
         self.stats.seconds_rules += time.perf_counter() - started
         if self._cache is None:
-            positions = np.arange(len(rows)) + waiting.num_positions
-            waiting.add(rows, nodes, positions, _as_bytes(states), masks, keys)
+            waiting.add(_as_bytes(states), masks, keys)
+            waiting.join(rows, nodes, np.arange(waiting.end - len(rows), waiting.end))
             return rows[:0]
-        if waiting.num_positions == 0:
+        if waiting.num_rows == 0:
             self._cache.make_room(2 * self._tree.parent.shape[0], 0)
-        starts, values, claimed = self._cache.lookup(keys, waiting.num_positions)
+        starts, values, claimed = self._cache.lookup(keys, waiting.end)
         leaves = np.arange(len(rows))
         self._expand(rows, nodes, masks, leaves, self._cache.logits, starts, values)
         hits, missed = np.flatnonzero(starts >= 0), np.flatnonzero(starts < 0)
         self.stats.cache_hits += len(hits)
         self.stats.duplicates += len(missed) - len(claimed)
-        new = (_as_bytes(states)[claimed], masks[claimed], keys[claimed])
-        waiting.add(rows[missed], nodes[missed], -1 - starts[missed], *new)
+        waiting.add(_as_bytes(states)[claimed], masks[claimed], keys[claimed])
+        numbers = -1 - starts[missed]
+        if self._under_way is not None:
+            under_way = numbers < waiting.first
+            self._under_way[0].join(rows[missed][under_way], nodes[missed][under_way], numbers[under_way])
+            missed, numbers = missed[~under_way], numbers[~under_way]
+        waiting.join(rows[missed], nodes[missed], numbers)
         return rows[hits]
 
-    def _evaluate(self) -> None:
-        """Evaluates all waiting positions as one batch, expands and backs up their leaves, and counts them."""
-        waiting, self._waiting = self._waiting, _Waiting()
-        states = np.concatenate(waiting.states).view(self._game.dtype)[:, 0]
-        masks = np.concatenate(waiting.masks)
+    def _submit(self) -> None:
+        """Hands all that wait to the evaluator, as one batch."""
+        batch = self._waiting
+        self._waiting = _Batch(first=batch.end)
+        states = np.concatenate(batch.states).view(self._game.dtype)[:, 0]
+        masks = np.concatenate(batch.masks)
         started = time.perf_counter()
-        evaluation = self._evaluator.evaluate(states, masks)
+        self._under_way = batch, self._submitted(states, masks)
         self.stats.seconds_network += time.perf_counter() - started
         self.stats.evaluations += len(states)
         self.stats.batches += 1
+
+    def _submitted(self, states: Array, masks: Array) -> Callable[[], Evaluation]:
+        if isinstance(self._evaluator, AsynchronousEvaluator) and self._overlaps:
+            return self._evaluator.submit(states, masks)
+        evaluation = self._evaluator.evaluate(states, masks)
+        return lambda: evaluation
+
+    def _take_in(self, batch: _Batch, answer: Callable[[], Evaluation]) -> None:
+        """Waits for the answer to a batch, expands and backs up its leaves, and counts them."""
+        started = time.perf_counter()
+        evaluation = answer()
+        self.stats.seconds_network += time.perf_counter() - started
+        masks = np.concatenate(batch.masks)
         logits = evaluation.prior_logits[masks].astype(np.float32, copy=False)
         starts = np.concatenate([[0], np.cumsum(masks.sum(axis=1))])
         values = evaluation.value.astype(np.float32, copy=False)
         if self._cache is not None:
-            self._cache.store(np.concatenate(waiting.keys), logits, starts, values)
-        rows, nodes = np.concatenate(waiting.rows), np.concatenate(waiting.nodes)
-        positions = np.concatenate(waiting.positions)
+            self._cache.store(np.concatenate(batch.keys), logits, starts, values)
+        rows, nodes = np.concatenate(batch.rows), np.concatenate(batch.nodes)
+        positions = np.concatenate(batch.numbers) - batch.first
         self._expand(rows, nodes, masks, positions, logits, starts[positions], values[positions])
         self._go_on(rows[nodes == 0])
         self._count(rows[nodes != 0])

@@ -227,3 +227,26 @@ def test_openings_restore_exactly() -> None:
     resumed = RandomOpenings(game, np.random.default_rng(2), fraction=0.7, max_plies=6)
     resumed.restore(state)
     assert list(itertools.islice(resumed, 600)) == list(itertools.islice(straight, 600))
+
+
+def test_branches_follow_a_past_game_and_then_leave_it_at_random() -> None:
+    game = games.make("connect_four")
+    past = [tuple(int(move) for move in trajectory.moves) for trajectory in noisy_games(game, 30)]
+    source = RandomOpenings(game, np.random.default_rng(3), fraction=0.0, max_plies=0, branch_fraction=0.5)
+    assert not any(itertools.islice(source, 64))  # there is no game to branch from yet
+    for moves in past:
+        source.remember(moves)
+    resumed = RandomOpenings(game, np.random.default_rng(4), fraction=0.0, max_plies=0, branch_fraction=0.5)
+    resumed.restore(json.loads(json.dumps(source.state())))
+    drawn = list(itertools.islice(source, 2000))
+    assert drawn == list(itertools.islice(resumed, 2000))
+    branches = [opening for opening in drawn if opening]
+    assert abs(len(branches) - 1000) < 112  # 5 standard deviations
+    assert all(any(opening[:-1] == moves[: len(opening) - 1] for moves in past) for opening in branches)
+    left = [opening for opening in branches if opening not in {moves[: len(opening)] for moves in past}]
+    assert 0.7 < len(left) / len(branches) < 1.0  # some six in seven
+    for opening in branches:
+        state = game.init(1)
+        for action in opening:
+            game.step(state, [action])
+        assert not state["terminated"][0]

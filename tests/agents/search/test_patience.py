@@ -67,6 +67,54 @@ def test_batches_stay_full_although_games_take_different_times():
     assert sizes[0] > 1.3 * sizes[1]
 
 
+class Elsewhere(HashEvaluator):
+    """Computes when it is asked for the answer; remembers how many batches were under way at once."""
+
+    asynchronous = True
+
+    def __init__(self, game, *, cacheable: bool = True) -> None:
+        super().__init__(game, cacheable=cacheable)
+        self.under_way = self.most_under_way = 0
+
+    def submit(self, states, legal_action_mask):
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+
+        def answer():
+            self.under_way -= 1
+            return self.evaluate(states, legal_action_mask)
+
+        return answer
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "uncached"])
+def test_two_groups_over_an_evaluator_elsewhere_find_the_same(config, cached):
+    for seed in range(2 if NO_JIT else 10):
+        game = tree_game(seed)
+        rows = 5 if NO_JIT else 40
+        states, noise, budget = game.init(rows), root_noise(config, game, rows, seed), np.full(rows, config.simulations)
+        evaluator = Elsewhere(game)
+        results = [
+            Search(game, each, config, EvaluationCache(1) if cached else None).run(states, noise, budget)
+            for each in (evaluator, HashEvaluator(game))
+        ]
+        for name in ("action", "action_weights", "value", "visit_counts"):
+            np.testing.assert_array_equal(*(getattr(result, name) for result in results))
+        assert evaluator.under_way == 0
+        assert evaluator.most_under_way == 2
+        largest = max(evaluator.batches)
+        assert largest <= rows
+
+
+def test_two_groups_stay_about_equal():
+    game, config = one_root(7), SearchConfig(simulations=40, add_noise=False)
+    evaluator = Elsewhere(game, cacheable=False)
+    games_by_number(game, Search(game, evaluator, config), slots=20)
+    middle = evaluator.batches[5 : len(evaluator.batches) // 2]
+    assert 6 <= np.mean(middle) <= 14
+
+
 def begun(config: SearchConfig, rows: int = 8):
     game = tree_game(4)
     evaluator, cache = HashEvaluator(game), EvaluationCache(1)
