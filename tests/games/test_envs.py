@@ -17,7 +17,8 @@ from games.core import Array, Game, GameSpec
 from games.envs import ArenaEnv, aec_env, env_id
 from games.tic_tac_toe import TicTacToe
 
-TWO_PLAYER = [name for name in games.available() if games.make(name).spec.num_players == 2]
+GAMES = list(games.families())
+TWO_PLAYER = [name for name in GAMES if games.make(name).spec.num_players == 2]
 
 
 @dataclass
@@ -46,7 +47,19 @@ def test_pettingzoo_checkers(name: str, monkeypatch: pytest.MonkeyPatch, capsys:
     render_test(lambda render_mode=None: aec_env(name, render_mode))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", games.available())
+class _LegalAtFirst(gymnasium.spaces.Discrete):
+    """The checker plays any action that it samples; people sample with a mask, as this does with that of the start."""
+
+    def __init__(self, env: ArenaEnv) -> None:
+        super().__init__(env.game.spec.num_actions)
+        env.reset(seed=0)
+        self._mask = env.action_masks().astype(np.int8)
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
+        return super().sample(self._mask if mask is None else mask, probability)
+
+
+@pytest.mark.parametrize("name", GAMES)
 def test_gymnasium_checker(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     # The checker plays an action sampled before it resets the environment, so every reset must lead to the same
     # position: the learner moves first, or after an opponent without chance.
@@ -54,8 +67,10 @@ def test_gymnasium_checker(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     if name in TWO_PLAYER:
         settings.append({"seat": "second", "opponent": _FirstLegal(games.make(name))})
     for options in settings:
-        env = gymnasium.make(env_id(name), render_mode="ansi", **options)
-        check_env(env.unwrapped)
+        env = gymnasium.make(env_id(name), render_mode="ansi", **options).unwrapped
+        assert isinstance(env, ArenaEnv)
+        env.action_space = _LegalAtFirst(env)
+        check_env(env)
         env.close()
 
 
@@ -86,7 +101,9 @@ def test_pettingzoo_game_follows_the_rules(name: str) -> None:
         other = env.observe(env.possible_agents[1 - states["to_play"][0]])
         assert other is not None
         assert not other["action_mask"].any()
-        np.testing.assert_array_equal(other["observation"], observation["observation"][::-1])
+        as_other = states.copy()
+        as_other["to_play"] = 1 - as_other["to_play"]
+        np.testing.assert_array_equal(other["observation"], game.observe(as_other)[0])
         action = rng.choice(np.flatnonzero(observation["action_mask"]))
         game.step(states, [action])
         env.step(int(action))
@@ -96,18 +113,19 @@ def test_pettingzoo_game_follows_the_rules(name: str) -> None:
 @pytest.mark.parametrize("seat", ["first", "second", "random"])
 @pytest.mark.parametrize("name", TWO_PLAYER)
 def test_gymnasium_games(name: str, seat: str) -> None:
-    env = ArenaEnv(name, seat=seat)  # type: ignore[arg-type]
+    env, rng = ArenaEnv(name, seat=seat), np.random.default_rng(4)  # type: ignore[arg-type]
+    start = env.game.observe(env.game.init(1))[0]
     seats, rewards = set(), []
     for episode in range(30):
         observation, info = env.reset(seed=episode)
         terminated = truncated = False
         reward = 0.0
-        seats.add(int(observation["observation"].any()))
+        seats.add(int(not np.array_equal(observation["observation"], start)))
         while not terminated:
             np.testing.assert_array_equal(observation["action_mask"], info["action_mask"])
             np.testing.assert_array_equal(env.action_masks(), observation["action_mask"].astype(bool))
             assert reward == 0.0
-            action = int(np.flatnonzero(env.action_masks())[0])
+            action = int(rng.choice(np.flatnonzero(env.action_masks())))
             observation, reward, terminated, truncated, info = env.step(action)
             assert not truncated
         rewards.append(reward)

@@ -107,6 +107,7 @@ def test_two_groups_over_an_evaluator_elsewhere_find_the_same(config, cached):
         assert largest <= rows
 
 
+@pytest.mark.skipif(NO_JIT, reason="too few games without the compiler")
 def test_two_groups_stay_about_equal():
     game, config = one_root(7), SearchConfig(simulations=40, add_noise=False)
     evaluator = Elsewhere(game, cacheable=False)
