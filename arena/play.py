@@ -43,6 +43,7 @@ class GamePool:
     ) -> None:
         self.weights_version = 0
         self._game, self._agents, self._pairings, self._rng = game, tuple(agents), iter(pairings), rng
+        self._patient = [agent if isinstance(agent, PatientAgent) else None for agent in self._agents]
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
         self._states = game.init(slots)
@@ -79,18 +80,19 @@ class GamePool:
         to_move = self._seats[live, self._states["to_play"][live]]
         for number, agent in enumerate(self._agents):
             if len(slots := live[to_move == number]):
-                self._record(agent, *self._ask(agent, slots))
+                self._record(agent, *self._ask(number, slots))
         finished = np.flatnonzero(self._active & self._over())
         self._active[finished] = False
         returns = self._game.returns(self._states[finished])
         return [self._trajectory(int(slot), returns[row]) for row, slot in enumerate(finished)]
 
-    def _ask(self, agent: Agent, slots: Array) -> tuple[Array, SearchResult]:
-        """Those of ``slots``, in all of which ``agent`` is to move, where it has a move now, and what it chose."""
+    def _ask(self, number: int, slots: Array) -> tuple[Array, SearchResult]:
+        """Those of ``slots``, in all of which agent ``number`` is to move, where it has a move, and what it chose."""
         new = slots[~self._thinking[slots]]
         self._oldest[new] = np.minimum(self._oldest[new], self.weights_version)
-        if not isinstance(agent, PatientAgent):
-            return slots, agent.act(self._states[slots], self._rng, slots)
+        agent = self._patient[number]
+        if agent is None:
+            return slots, self._agents[number].act(self._states[slots], self._rng, slots)
         if len(new):
             agent.begin(self._states[new], self._rng, new)
             self._thinking[new] = True

@@ -96,6 +96,7 @@ class _BlankUntilTrained:
     def __init__(self, evaluator: LearnableEvaluator) -> None:
         self.cacheable = evaluator.cacheable
         self._evaluator = evaluator
+        self._elsewhere = evaluator if isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous else None
 
     @property
     def version(self) -> int:
@@ -103,18 +104,17 @@ class _BlankUntilTrained:
 
     @property
     def asynchronous(self) -> bool:
-        return isinstance(self._evaluator, AsynchronousEvaluator) and self._evaluator.asynchronous
+        return self._elsewhere is not None
 
     def evaluate(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Evaluation:
-        return self.submit(states, legal_action_mask)()
+        if self.version > 0:
+            return self._evaluator.evaluate(states, legal_action_mask)
+        return Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
 
     def submit(self, states: np.ndarray, legal_action_mask: np.ndarray) -> Callable[[], Evaluation]:
-        if self.version > 0 and isinstance(self._evaluator, AsynchronousEvaluator):
-            return self._evaluator.submit(states, legal_action_mask)
-        if self.version > 0:
-            evaluation = self._evaluator.evaluate(states, legal_action_mask)
-        else:
-            evaluation = Evaluation(np.zeros(legal_action_mask.shape, np.float32), np.zeros(len(states), np.float32))
+        if self.version > 0 and self._elsewhere is not None:
+            return self._elsewhere.submit(states, legal_action_mask)
+        evaluation = self.evaluate(states, legal_action_mask)
         return lambda: evaluation
 
 

@@ -113,7 +113,7 @@ class Search:
             budget: select.considered_visits(min(config.max_considered, game.spec.num_actions), budget)
             for budget in {config.simulations, config.fast_simulations} - {0}
         }
-        self._overlaps = isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous
+        self._elsewhere = evaluator if isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous else None
         self._waiting = _Batch()
         self._under_way: tuple[_Batch, Callable[[], Evaluation]] | None = None
         self.reset()
@@ -274,7 +274,7 @@ class Search:
 
     @property
     def _should_evaluate(self) -> bool:
-        if self._overlaps and self._under_way is None and self._waiting.num_rows >= len(self._active):
+        if self._elsewhere and self._under_way is None and self._waiting.num_rows >= len(self._active):
             return True  # the first half of the games is one group, the rest the other
         return len(self._active) <= _GO_ON_SHARE * self._waiting.num_rows
 
@@ -288,7 +288,7 @@ class Search:
             self._submit()
         if before is not None:
             self._take_in(*before)
-        elif not self._overlaps:
+        elif not self._elsewhere:
             self._drain()
 
     def _drain(self) -> None:
@@ -397,8 +397,8 @@ class Search:
         self.stats.batches += 1
 
     def _submitted(self, states: Array, masks: Array) -> Callable[[], Evaluation]:
-        if isinstance(self._evaluator, AsynchronousEvaluator) and self._overlaps:
-            return self._evaluator.submit(states, masks)
+        if self._elsewhere:
+            return self._elsewhere.submit(states, masks)
         evaluation = self._evaluator.evaluate(states, masks)
         return lambda: evaluation
 

@@ -1,9 +1,11 @@
 """Self-play of Connect Four with OpenSpiel's Python AlphaZero, as the peer of ``scripts/benchmark.py --peers``.
 
 It runs in a virtual environment of its own (``scripts/peers/requirements.txt``) and imports nothing of the arena. The
-search is OpenSpiel's ``MCTSBot`` with its ``AlphaZeroEvaluator``, cache included, set up as its ``alpha_zero.py`` sets
-up self-play: PUCT, Dirichlet noise at the root, no tree reuse, one position through the network at a time. The network
-is the arena's ResNet in plain JAX with the arena's own weights, compiled for a batch of one.
+search is OpenSpiel's ``MCTSBot`` with its ``AlphaZeroEvaluator``, set up as its ``alpha_zero.py`` sets up self-play:
+PUCT, Dirichlet noise at the root, no tree reuse, one position through the network at a time. Its cache is emptied
+before each measurement, and as in the arena's preset four games in five begin with up to 16 random moves: otherwise it
+would play the same positions over and over, all of them in the cache. The network is the arena's ResNet in plain JAX
+with the arena's own weights, compiled for a batch of one.
 
 What is counted: a *simulation* is one descent from the root, as everywhere.
 
@@ -77,6 +79,18 @@ def play_ply(state, bot: mcts.MCTSBot, rng: np.random.RandomState) -> None:
     state.apply_action(root.children[rng.choice(len(visits), p=visits / visits.sum())].action)
 
 
+def opening(game, rng: np.random.RandomState):
+    """A new game: the start, or in four cases out of five the position after up to 16 random moves, none the last."""
+    state = game.new_initial_state()
+    for _ in range(rng.randint(17) if rng.random_sample() < 0.8 else 0):
+        after = state.clone()
+        after.apply_action(int(rng.choice(state.legal_actions())))
+        if after.is_terminal():
+            break
+        state = after
+    return state
+
+
 def main() -> None:
     """Compiles, then answers requests until the input ends."""
     options = reader(__doc__).parse_args()
@@ -92,8 +106,9 @@ def main() -> None:
     versions = {name: importlib.metadata.version(name) for name in ("open_spiel", "jax")}
     print(json.dumps({"versions": versions, "logits": np.log(policy).tolist(), "value": value}), flush=True)
 
-    state = game.new_initial_state()
+    state = opening(game, rng)
     for line in sys.stdin:
+        bot.evaluator._cache.clear()  # its own clear_cache would make JAX compile again
         seconds = float(json.loads(line)["seconds"])
         plies = finished = 0
         start = time.perf_counter()
@@ -102,7 +117,7 @@ def main() -> None:
             plies += 1
             if state.is_terminal():
                 finished += 1
-                state = game.new_initial_state()
+                state = opening(game, rng)
         report = {
             "seconds": elapsed,
             "plies": plies,
