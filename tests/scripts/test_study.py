@@ -42,7 +42,6 @@ def test_the_write_up_and_what_is_still_to_run(tmp_path, monkeypatch):
     with pytest.raises(ArenaError, match="no results yet"):
         study.report(results)
     results.write_text("".join(json.dumps(row(arm, 0, s)) + "\n" for arm, s in ((BASELINE, 0.8), ("AdamW", 0.7))))
-    pytest.importorskip("matplotlib", reason="needs the extra [plot]")
     study.report(results)
     assert "| learning | AdamW | 1 | 70.0 (-10.0)" in (tmp_path / "study.md").read_text()
     assert "<svg" in (tmp_path / "study.svg").read_text()
