@@ -239,7 +239,7 @@ def _speed_of_all_cores(cores: int) -> float:
         counts = [int(process.communicate(timeout=60)[0]) for process in processes]
         return sum(counts) / count
 
-    return speeds(cores) / speeds(1) if cores > 1 else 1.0
+    return min(1.0, speeds(cores) / speeds(1)) if cores > 1 else 1.0  # more than 1 is noise
 
 
 def _has_nvidia_gpu() -> bool:
