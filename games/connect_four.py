@@ -11,10 +11,11 @@ import numpy as np
 from numba import njit
 
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
+from games.diagram import STONES as DISCS
+from games.diagram import draw_board, read_board, write_board
 from games.hashing import mix64
 
 ROWS, COLUMNS = 6, 7
-DISCS = "xo"
 _RETURNS = np.array([[1, -1], [-1, 1], [0, 0]], dtype=np.float32)  # by winner, -1 (none) being the last row
 _ANSI_DISCS = ("\x1b[91m●\x1b[0m", "\x1b[93m●\x1b[0m")
 
@@ -84,9 +85,7 @@ class ConnectFour(Game):
         last_row = int(np.argmax(board[:, last] >= 0)) if last >= 0 else -1
         discs = _ANSI_DISCS if color else DISCS
         lines = ["".join(f" {column + 1} " for column in range(COLUMNS))]
-        for r, row in enumerate(board):
-            cells = ("." if seat < 0 else discs[seat] for seat in row)
-            lines.append("".join(f"[{x}]" if (r, c) == (last_row, last) else f" {x} " for c, x in enumerate(cells)))
+        lines += draw_board(board, COLUMNS * last_row + last, discs)
         if state["winner"] >= 0:
             lines.append(f"{discs[state['winner']]} wins")
         else:
@@ -112,10 +111,7 @@ class ConnectFour(Game):
 
         The last move is not part of the text: ``parse_state`` gives a state whose ``last_action`` is -1.
         """
-        rows = "/".join("".join("." if seat < 0 else DISCS[seat] for seat in row) for row in _board(state))
-        for run in range(COLUMNS, 0, -1):
-            rows = rows.replace("." * run, str(run))
-        return f"{rows} {DISCS[state['to_play']]}"
+        return f"{write_board(_board(state))} {DISCS[state['to_play']]}"
 
     def parse_state(self, text: str) -> Array:
         def fail(reason: str) -> ParseError:
@@ -124,16 +120,10 @@ class ConnectFour(Game):
         fields = text.split()
         if len(fields) != 2 or fields[1] not in tuple(DISCS):
             raise fail("give six rows from the top and who moves, such as '7/7/7/7/3o3/2xxo2 x'")
-        if len(rows := fields[0].split("/")) != ROWS:
-            raise fail(f"it has {len(rows)} rows instead of {ROWS}")
-        board = np.full((ROWS, COLUMNS), -1, dtype=np.int8)
-        for r, row in enumerate(rows):
-            if wrong := [x for x in row if x not in "1234567xo"]:
-                raise fail(f"{wrong[0]!r} is neither x nor o nor a run of 1 to {COLUMNS} empty cells")
-            cells = "".join("." * int(x) if x.isdigit() else x for x in row)
-            if len(cells) != COLUMNS:
-                raise fail(f"row {r + 1} from the top has {len(cells)} cells instead of {COLUMNS}")
-            board[r] = [DISCS.find(x) for x in cells]
+        try:
+            board = read_board(fields[0], ROWS, COLUMNS)
+        except ValueError as error:
+            raise fail(str(error)) from None
         if (floating := (board[:-1] >= 0) & (board[1:] < 0)).any():
             raise fail(f"a disc in column {int(np.argwhere(floating)[0, 1]) + 1} hangs in the air")
 

@@ -185,7 +185,15 @@ class Game(abc.ABC):
     def parse_state(self, text: str) -> Array:
         """The inverse of ``state_to_string``: states ``[1]``. Raises ParseError on anything no game could reach."""
 
-    # ---- optional: ground truth --------------------------------------------------------------------------------
+    # ---- optional: counting and ground truth -------------------------------------------------------------------
+
+    def perft(self, states: Array, depth: int) -> int | None:
+        """What ``games.perft`` is to answer for ``states`` ``[B]`` and ``depth`` >= 1; None: it counts by masks.
+
+        For games with a kernel of their own to count with, and for those whose masks also heed rules that ``perft``
+        does not, such as draws by repetition.
+        """
+        return None
 
     can_solve: bool = False
 

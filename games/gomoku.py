@@ -14,15 +14,13 @@ Actions: ``size * row + column``, row 0 being the top row as drawn.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numba import njit
 
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
+from games.diagram import STONES, column_letters, draw_board, read_board, read_point, square_symmetries, write_board
 from games.hashing import zobrist
 
-STONES = "xo"
 LINE = 5
 _ANSI_STONES = ("\x1b[91m●\x1b[0m", "\x1b[93m●\x1b[0m")
 _RETURNS = np.array([[1, -1], [-1, 1], [0, 0]], dtype=np.float32)  # by winner, -1 (none) being the last row
@@ -82,23 +80,15 @@ class Gomoku(Game):
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
-        cells = np.arange(self.size**2).reshape(self.size, self.size)
-        images = [np.rot90(board, turns).ravel() for board in (cells, cells.T) for turns in range(4)]
-        return tuple(Symmetry(image, image) for image in images)
+        return square_symmetries(self.size)
 
     # ---- text --------------------------------------------------------------------------------------------------
 
     def render(self, state: np.void, *, color: bool = False) -> str:
         stones = _ANSI_STONES if color else STONES
-        letters = "   " + "".join(f" {chr(ord('a') + column)} " for column in range(self.size))
-        lines = [letters]
-        for row in range(self.size):
-            line = f"{self.size - row:2d} "
-            for cell in range(row * self.size, (row + 1) * self.size):
-                seat = state["board"][cell]
-                mark = "." if seat < 0 else stones[seat]
-                line += f"[{mark}]" if cell == state["last_action"] else f" {mark} "
-            lines.append(f"{line}{self.size - row:2d}")
+        letters = "   " + column_letters(self.size)
+        rows = draw_board(state["board"].reshape(self.size, self.size), int(state["last_action"]), stones)
+        lines = [letters, *(f"{self.size - r:2d} {row}{self.size - r:2d}" for r, row in enumerate(rows))]
         result = f"{stones[state['winner']]} wins" if state["winner"] >= 0 else "draw"
         return "\n".join([*lines, letters, result if state["terminated"] else f"{stones[state['to_play']]} to move"])
 
@@ -109,8 +99,7 @@ class Gomoku(Game):
     def parse_action(self, state: np.void, text: str) -> int:
         """Reads a point, such as ``h8``."""
         last = f"{chr(ord('a') + self.size - 1)}{self.size}"
-        point = re.fullmatch(r"([a-z])([1-9][0-9]?)", text.strip().lower(), re.ASCII)
-        column, number = (ord(point[1]) - ord("a"), int(point[2])) if point else (self.size, 0)
+        column, number = read_point(text) or (self.size, 0)
         if column >= self.size or not 1 <= number <= self.size:
             raise ParseError(f"{text!r} is not a move in {self.spec.name}; type a point, a1 to {last}.")
         action = (self.size - number) * self.size + column
@@ -124,11 +113,7 @@ class Gomoku(Game):
 
         The last move is not part of the text: ``parse_state`` gives a state whose ``last_action`` is -1.
         """
-        rows = []
-        for row in state["board"].reshape(self.size, self.size):
-            marks = "".join("." if seat < 0 else STONES[seat] for seat in row)
-            rows.append(re.sub(r"\.+", lambda run: str(len(run[0])), marks))
-        return f"{'/'.join(rows)} {STONES[state['to_play']]}"
+        return f"{write_board(state['board'].reshape(self.size, self.size))} {STONES[state['to_play']]}"
 
     def parse_state(self, text: str) -> Array:
         def fail(reason: str) -> ParseError:
@@ -137,23 +122,16 @@ class Gomoku(Game):
         fields = text.split()
         if len(fields) != 2 or fields[1] not in tuple(STONES):
             raise fail(f"give {self.size} rows from the top and who moves, such as '9/9/9/9/4x4/9/9/9/9 o'")
-        if len(rows := fields[0].split("/")) != self.size:
-            raise fail(f"it has {len(rows)} rows instead of {self.size}")
-        board = np.full((self.size, self.size), -1, dtype=np.int8)
-        for r, row in enumerate(rows):
-            if not re.fullmatch(r"([xo]|[1-9][0-9]?)+", row, re.ASCII):
-                raise fail(f"row {r + 1} from the top is not made of x, o and runs of empty points")
-            marks = re.sub(r"[0-9]+", lambda run: "." * int(run[0]), row)
-            if len(marks) != self.size:
-                raise fail(f"row {r + 1} from the top has {len(marks)} points instead of {self.size}")
-            board[r] = [STONES.find(mark) for mark in marks]
+        try:
+            cells = read_board(fields[0], self.size, self.size).ravel()
+        except ValueError as error:
+            raise fail(str(error)) from None
         states = self.init(1)
-        to_play, ply = STONES.index(fields[1]), int((board >= 0).sum())
-        if (board == 0).sum() != (ply + 1) // 2:
+        to_play, ply = STONES.index(fields[1]), int((cells >= 0).sum())
+        if (cells == 0).sum() != (ply + 1) // 2:
             raise fail("x moves first, so x has as many stones as o or one more")
         if to_play != ply % 2:
             raise fail(f"after {ply} moves it is the turn of {STONES[ply % 2]}, not {STONES[to_play]}")
-        cells = board.ravel()
         won = [_has_line(cells, seat, self.size) for seat in (0, 1)]
         if won[to_play] or (won[1 - to_play] and not _can_be_last(cells, 1 - to_play, self.size)):
             raise fail("the game would have ended before")

@@ -18,16 +18,14 @@ Actions: ``size * row + column``; with the swap rule also ``size * size``, which
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numba import njit
 
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
+from games.diagram import STONES, column_letters, draw_board, read_board, read_point, write_board
 from games.hashing import zobrist
 
 SIZES = tuple(range(5, 20))
-STONES = "xo"
 _ANSI_STONES = ("\x1b[91m⬢\x1b[0m", "\x1b[94m⬢\x1b[0m")
 _RETURNS = np.array([[1, -1], [-1, 1], [0, 0]], dtype=np.float32)  # by winner, -1 (none) being the last row
 _BOTH = 3  # joined to both sides
@@ -104,15 +102,12 @@ class Hex(Game):
 
     def render(self, state: np.void, *, color: bool = False) -> str:
         stones = _ANSI_STONES if color else STONES
-        lines = ["  " + "".join(f" {chr(ord('a') + column)} " for column in range(self.size))]
-        for row in range(self.size):
-            marks = []
-            for cell in range(row * self.size, (row + 1) * self.size):
-                seat = state["board"][cell]
-                mark = "." if seat < 0 else stones[seat]
-                marks.append(f"[{mark}]" if cell == state["last_action"] else f" {mark} ")
-            # Every row stands half a cell, here a cell and a half of text, further to the right.
-            lines.append(" " * (3 * row // 2) + f"{row + 1:2d}" + "".join(marks))
+        rows = draw_board(state["board"].reshape(self.size, self.size), int(state["last_action"]), stones)
+        # Every row stands half a cell, here a cell and a half of text, further to the right.
+        lines = [
+            "  " + column_letters(self.size),
+            *(f"{' ' * (3 * r // 2)}{r + 1:2d}{row}" for r, row in enumerate(rows)),
+        ]
         goals = ("top and bottom", "left and right")
         if state["winner"] >= 0:
             lines.append(f"{stones[state['winner']]} wins")
@@ -136,12 +131,11 @@ class Hex(Game):
                 raise IllegalActionError(f"{where}: only the very second move may be swap.")
             return self.size**2
         last = f"{chr(ord('a') + self.size - 1)}{self.size}"
-        cell = re.fullmatch(r"([a-z])([1-9][0-9]?)", word, re.ASCII)
-        column, row = (ord(cell[1]) - ord("a"), int(cell[2]) - 1) if cell else (self.size, 0)
-        if column >= self.size or row >= self.size:
+        column, number = read_point(word) or (self.size, 0)
+        if column >= self.size or number > self.size:
             swap = " or swap" if self.swap else ""
             raise ParseError(f"{text!r} is not a move in {self.spec.name}; type a cell, a1 to {last}{swap}.")
-        action = row * self.size + column
+        action = (number - 1) * self.size + column
         if state["terminated"] or state["board"][action] >= 0:
             reason = "illegal because the game is over" if state["terminated"] else "taken"
             raise IllegalActionError(f"{where}: cell {word} is {reason}.")
@@ -152,11 +146,7 @@ class Hex(Game):
 
         The last move is not part of the text: ``parse_state`` gives a state whose ``last_action`` is -1.
         """
-        rows = []
-        for row in state["board"].reshape(self.size, self.size):
-            marks = "".join("." if seat < 0 else STONES[seat] for seat in row)
-            rows.append(re.sub(r"\.+", lambda run: str(len(run[0])), marks))
-        return f"{'/'.join(rows)} {STONES[state['to_play']]}"
+        return f"{write_board(state['board'].reshape(self.size, self.size))} {STONES[state['to_play']]}"
 
     def parse_state(self, text: str) -> Array:
         def fail(reason: str) -> ParseError:
@@ -165,17 +155,10 @@ class Hex(Game):
         fields = text.split()
         if len(fields) != 2 or fields[1] not in tuple(STONES):
             raise fail(f"give {self.size} rows from the top and who moves, such as '5/5/2x2/5/5 o'")
-        if len(rows := fields[0].split("/")) != self.size:
-            raise fail(f"it has {len(rows)} rows instead of {self.size}")
-        board = np.full((self.size, self.size), -1, dtype=np.int8)
-        for r, row in enumerate(rows):
-            if not re.fullmatch(r"([xo]|[1-9][0-9]?)+", row, re.ASCII):
-                raise fail(f"row {r + 1} from the top is not made of x, o and runs of empty cells")
-            marks = re.sub(r"[0-9]+", lambda run: "." * int(run[0]), row)
-            if len(marks) != self.size:
-                raise fail(f"row {r + 1} from the top has {len(marks)} cells instead of {self.size}")
-            board[r] = [STONES.find(mark) for mark in marks]
-        cells = board.ravel()
+        try:
+            cells = read_board(fields[0], self.size, self.size).ravel()
+        except ValueError as error:
+            raise fail(str(error)) from None
         to_play, (first, second) = STONES.index(fields[1]), (int((cells == seat).sum()) for seat in (0, 1))
         swapped = self.swap and second > 0 and first - second == -1 + to_play
         if not swapped and first - second != to_play:

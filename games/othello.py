@@ -23,12 +23,13 @@ import numpy as np
 from numba import njit
 
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
+from games.diagram import STONES as DISCS
+from games.diagram import column_letters, draw_board, read_board, read_point, square_symmetries, write_board
 from games.hashing import mix64
 
 SIZE = 8
 SQUARES = 64
 PASS = SQUARES
-DISCS = "xo"
 MAX_PLIES = 2 * (SQUARES - 4)  # 60 discs to place, and no two passes in a row
 _ANSI_DISCS = ("\x1b[90m●\x1b[0m", "\x1b[97m●\x1b[0m")
 _START = (1 << 28 | 1 << 35, 1 << 27 | 1 << 36)  # black e4 d5, white d4 e5
@@ -87,22 +88,14 @@ class Othello(Game):
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
-        squares = np.arange(SQUARES).reshape(SIZE, SIZE)
-        images = [np.rot90(board, turns).ravel() for board in (squares, squares.T) for turns in range(4)]
-        return tuple(Symmetry(image, np.append(image, PASS)) for image in images)
+        return square_symmetries(SIZE, other_actions=1)
 
     # ---- text --------------------------------------------------------------------------------------------------
 
     def render(self, state: np.void, *, color: bool = False) -> str:
         discs = _ANSI_DISCS if color else DISCS
-        letters = "  " + "".join(f" {letter} " for letter in "abcdefgh")
-        lines = [letters]
-        for row, seats in enumerate(_board(state)):
-            line = f"{row + 1} "
-            for column, seat in enumerate(seats):
-                mark = "." if seat < 0 else discs[seat]
-                line += f"[{mark}]" if 8 * row + column == state["last_action"] else f" {mark} "
-            lines.append(line)
+        rows = draw_board(_board(state), int(state["last_action"]), discs)
+        lines = ["  " + column_letters(SIZE), *(f"{r + 1} {row}" for r, row in enumerate(rows))]
         counts = [int(count) for count in np.bitwise_count(state["discs"])]
         score = f"{discs[0]} {counts[0]}, {discs[1]} {counts[1]}"
         if not state["terminated"]:
@@ -117,9 +110,10 @@ class Othello(Game):
     def parse_action(self, state: np.void, text: str) -> int:
         """Reads a square, such as ``f5``, or ``pass``."""
         word = text.strip().lower()
-        if word != "pass" and not re.fullmatch("[a-h][1-8]", word, re.ASCII):
+        column, number = read_point(word) or (SIZE, 0)
+        if word != "pass" and not (column < SIZE and number <= SIZE):
             raise ParseError(f"{text!r} is not a move in {self.spec.name}; type a square, a1 to h8, or pass.")
-        action = PASS if word == "pass" else 8 * (int(word[1]) - 1) + "abcdefgh".index(word[0])
+        action = PASS if word == "pass" else SIZE * (number - 1) + column
         legal = self.legal_action_mask(np.array([state], dtype=self.dtype))[0]
         if not legal[action]:
             moves = ", ".join(self.action_to_string(state, int(move)) for move in np.flatnonzero(legal))
@@ -134,12 +128,8 @@ class Othello(Game):
         The last move is not part of the text: ``parse_state`` gives a state whose ``last_action`` is -1.
         """
         board = _board(state)
-        rows = []
-        for row in board:
-            marks = "".join("." if seat < 0 else DISCS[seat] for seat in row)
-            rows.append(re.sub(r"\.+", lambda run: str(len(run[0])), marks))
         passes = int(state["ply"]) - (int((board >= 0).sum()) - 4)
-        return f"{'/'.join(rows)} {DISCS[state['to_play']]} {passes}"
+        return f"{write_board(board)} {DISCS[state['to_play']]} {passes}"
 
     def parse_state(self, text: str) -> Array:
         def fail(reason: str) -> ParseError:
@@ -148,16 +138,10 @@ class Othello(Game):
         fields = text.split()
         if len(fields) != 3 or fields[1] not in tuple(DISCS) or not re.fullmatch("[0-9]{1,2}", fields[2], re.ASCII):
             raise fail("give eight rows from the top, who moves and the passes so far: '8/8/8/3ox3/3xo3/8/8/8 x 0'")
-        if len(rows := fields[0].split("/")) != SIZE:
-            raise fail(f"it has {len(rows)} rows instead of {SIZE}")
-        board = np.full((SIZE, SIZE), -1, dtype=np.int8)
-        for r, row in enumerate(rows):
-            if not re.fullmatch("[xo1-8]+", row, re.ASCII):
-                raise fail(f"row {r + 1} from the top is not made of x, o and runs of 1 to 8 empty squares")
-            marks = re.sub("[1-8]", lambda run: "." * int(run[0]), row)
-            if len(marks) != SIZE:
-                raise fail(f"row {r + 1} from the top has {len(marks)} squares instead of {SIZE}")
-            board[r] = [DISCS.find(mark) for mark in marks]
+        try:
+            board = read_board(fields[0], SIZE, SIZE)
+        except ValueError as error:
+            raise fail(str(error)) from None
         if (board[3:5, 3:5] < 0).any():
             raise fail("the four squares in the middle are never empty")
         to_play, passes, placed = DISCS.index(fields[1]), int(fields[2]), int((board >= 0).sum()) - 4

@@ -14,8 +14,9 @@ _CHUNK = 1 << 13
 def perft(game: Game, states: Array, depth: int) -> int:
     """How many sequences of ``depth`` legal moves there are from ``states`` ``[B]``, all of them together.
 
-    A sequence that ends the game earlier does not count. All positions of a depth are stepped together, some 8,000 at
-    a time, so memory stays bounded however many there are.
+    The rules of movement alone count: a sequence that they end earlier does not, but repetition, counts of moves and
+    lack of material stop none. A game may have a kernel of its own for it (``Game.perft``); otherwise all positions of
+    a depth are stepped together, some 8,000 at a time, so memory stays bounded however many there are.
 
     Raises:
         ValueError: a negative depth.
@@ -24,6 +25,8 @@ def perft(game: Game, states: Array, depth: int) -> int:
         raise ValueError(f"depth is {depth}; it must be 0 or more.")
     if depth == 0:
         return len(states)
+    if (count := game.perft(states, depth)) is not None:
+        return count
     if depth == 1:
         return sum(int(game.legal_action_mask(piece).sum()) for piece in _pieces(states))
     return sum(

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from games.core import ILLEGAL_SCORE, Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
+from games.diagram import square_symmetries
 from games.hashing import mix64
 
 LINES = np.array([(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)])
@@ -57,9 +58,7 @@ class TicTacToe(Game):
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
-        square = np.arange(9).reshape(3, 3)
-        images = [np.rot90(board, turns).ravel() for board in (square, square.T) for turns in range(4)]
-        return tuple(Symmetry(image, image) for image in images)
+        return square_symmetries(3)
 
     def render(self, state: np.void, *, color: bool = False) -> str:
         """Empty squares show the number to type; the last mark stands in brackets."""
