@@ -71,8 +71,7 @@ class AsynchronousEvaluator(Evaluator, Protocol):
         ...
 
     def submit(self, states: Array, legal_action_mask: Array) -> Callable[[], Evaluation]:
-        """Starts what ``evaluate`` does. What is returned waits for the answer and gives it; it must be called before
-        ``submit`` is called twice more."""
+        """Starts what ``evaluate`` does. What is returned waits for the answer and gives it."""
         ...
 
 
@@ -116,10 +115,3 @@ def value_for_player(value: Array, to_play: Array, player: Array | int) -> Array
     It flips on a *change of player*, never on depth, so that single-player games, passes and extra turns are right.
     """
     return np.where(np.asarray(to_play) == player, value, -np.asarray(value))
-
-
-def sample_legal(legal_action_mask: Array, rng: np.random.Generator) -> Array:
-    """One uniformly random legal action (int64 ``[B]``) from each row of bool ``[B, A]``."""
-    counts = legal_action_mask.sum(axis=1)
-    picks = (rng.random(len(counts)) * counts).astype(np.int64)
-    return np.argmax(np.cumsum(legal_action_mask, axis=1) > picks[:, None], axis=1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.core import Array, Evaluation, sample_legal
-from games import Game
+from agents.core import Array, Evaluation
+from games import Game, sample_legal
 
 
 class RolloutEvaluator:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.core import Array, SearchResult, sample_legal
+from agents.core import Array, SearchResult
 from agents.registry import AgentKind, option
-from games import ILLEGAL_SCORE, Game, UnsupportedError
+from games import ILLEGAL_SCORE, Game, UnsupportedError, sample_legal
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Array, sample_legal
-from games import Game
+from agents.core import Array
+from games import Game, sample_legal
 
 _CHUNK = 64
 _REMEMBERED = 1024

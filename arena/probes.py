@@ -12,7 +12,7 @@ import numpy as np
 
 import agents
 import games
-from agents.core import Evaluation, sample_legal
+from agents.core import Evaluation
 from agents.network_evaluator import NetworkEvaluator
 from agents.networks import NetworkConfig, PolicyValueNetwork
 from agents.search import Search, SearchConfig
@@ -23,7 +23,7 @@ from arena.records import Pairing
 from arena.replay import Replay
 from arena.self_play import SelfPlay, SelfPlayConfig
 from arena.shards import Shard
-from games import Game
+from games import Game, sample_legal
 
 Array = np.ndarray
 Round = dict[str, float]

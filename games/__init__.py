@@ -15,6 +15,7 @@ from games.core import (
 )
 from games.perft import perft
 from games.registry import available, families, make
+from games.sampling import sample_legal
 
 __all__ = [
     "ILLEGAL_SCORE",
@@ -33,4 +34,5 @@ __all__ = [
     "families",
     "make",
     "perft",
+    "sample_legal",
 ]

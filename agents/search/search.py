@@ -12,8 +12,9 @@ The search knows no game and no network: it is given a game and an evaluator.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -46,6 +47,14 @@ class SearchStats:
     seconds_network: float = 0.0
     seconds_rules: float = 0.0
     seconds_total: float = 0.0
+
+    @contextlib.contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Adds the wall time of what is done in it to ``seconds_<part>``."""
+        started = time.perf_counter()
+        yield
+        name = f"seconds_{part}"
+        setattr(self, name, getattr(self, name) + time.perf_counter() - started)
 
     def since(self, earlier: SearchStats) -> SearchStats:
         """The difference of two readings."""
@@ -144,20 +153,17 @@ class Search:
     def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
         """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``."""
         budget, noise, draws = self._draw(states, rng)
-        started = time.perf_counter()
-        self._begin(np.asarray(slots, dtype=np.int64), states, noise, budget, draws, reuse=self.config.reuse_tree)
-        self.stats.seconds_total += time.perf_counter() - started
+        with self.stats.timing("total"):
+            self._begin(np.asarray(slots, dtype=np.int64), states, noise, budget, draws, reuse=self.config.reuse_tree)
 
     def finished(self) -> tuple[Array, SearchResult]:
         """Goes on until at least one game is searched, and returns the slots and results of those that are."""
-        started = time.perf_counter()
-        while self._is_busy and not (self._finished and self._should_evaluate):
-            self._advance()
-        rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self._finished]))
-        self._finished = []
-        result = self._result(rows)
-        self.stats.seconds_total += time.perf_counter() - started
-        return rows, result
+        with self.stats.timing("total"):
+            while self._is_busy and not (self._finished and self._should_evaluate):
+                self._advance()
+            rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self._finished]))
+            self._finished = []
+            return rows, self._result(rows)
 
     def run(
         self,
@@ -180,18 +186,16 @@ class Search:
         """
         if self._is_busy or self._finished:
             raise RuntimeError("A search that was begun is not finished; fetch its results first.")
-        started = time.perf_counter()
         rows = np.arange(len(states)) if slots is None else np.asarray(slots, dtype=np.int64)
         reuse = slots is not None and self.config.reuse_tree
         draws = np.full(len(states), np.nan) if draws is None else draws
-        self._begin(rows, states, noise, budget, draws, reuse)
-        while self._is_busy:
-            self._advance()
-        self._finished = []
-        result = self._result(rows)
-        self._reusable[rows] = slots is not None
-        self.stats.seconds_total += time.perf_counter() - started
-        return result
+        with self.stats.timing("total"):
+            self._begin(rows, states, noise, budget, draws, reuse)
+            while self._is_busy:
+                self._advance()
+            self._finished = []
+            self._reusable[rows] = slots is not None
+            return self._result(rows)
 
     # ---- the roots ---------------------------------------------------------------------------------------------
 
@@ -327,13 +331,12 @@ class Search:
             self._tree, rows, self._rule, self._noise, self._schedule, self._done, self._states, *outputs
         )
         grown, at_terminal, states = out_rows[:found], out_rows[found:], states[:found]
-        started = time.perf_counter()
-        self._game.step_unchecked(states, actions[:found])
-        ended = np.flatnonzero(states["terminated"])
         results = np.zeros(found, dtype=np.float32)
-        if len(ended):
-            results[ended] = self._terminal_values(_rows_of(states, ended))
-        self.stats.seconds_rules += time.perf_counter() - started
+        with self.stats.timing("rules"):
+            self._game.step_unchecked(states, actions[:found])
+            ended = np.flatnonzero(states["terminated"])
+            if len(ended):
+                results[ended] = self._terminal_values(_rows_of(states, ended))
 
         children = np.empty(found, dtype=np.int32)
         facts = (states["to_play"], states["terminated"], results, _as_bytes(states))
@@ -359,10 +362,9 @@ class Search:
         if not len(rows):
             return rows
         waiting = self._waiting
-        started = time.perf_counter()
-        masks = self._game.legal_action_mask(states)
-        keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
-        self.stats.seconds_rules += time.perf_counter() - started
+        with self.stats.timing("rules"):
+            masks = self._game.legal_action_mask(states)
+            keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
         if self._cache is None:
             waiting.add(_as_bytes(states), masks, keys)
             waiting.join(rows, nodes, np.arange(waiting.end - len(rows), waiting.end))
@@ -390,9 +392,8 @@ class Search:
         self._waiting = _Batch(first=batch.end)
         states = np.concatenate(batch.states).view(self._game.dtype)[:, 0]
         masks = np.concatenate(batch.masks)
-        started = time.perf_counter()
-        self._under_way = batch, self._submitted(states, masks)
-        self.stats.seconds_network += time.perf_counter() - started
+        with self.stats.timing("network"):
+            self._under_way = batch, self._submitted(states, masks)
         self.stats.evaluations += len(states)
         self.stats.batches += 1
 
@@ -404,9 +405,8 @@ class Search:
 
     def _take_in(self, batch: _Batch, answer: Callable[[], Evaluation]) -> None:
         """Waits for the answer to a batch, expands and backs up its leaves, and counts them."""
-        started = time.perf_counter()
-        evaluation = answer()
-        self.stats.seconds_network += time.perf_counter() - started
+        with self.stats.timing("network"):
+            evaluation = answer()
         masks = np.concatenate(batch.masks)
         logits = evaluation.prior_logits[masks].astype(np.float32, copy=False)
         starts = np.concatenate([[0], np.cumsum(masks.sum(axis=1))])

@@ -13,11 +13,11 @@ import torch
 import agents
 import games
 from agents import human_agent, net_agent
-from agents.core import Agent, sample_legal
+from agents.core import Agent
 from agents.networks.core import NetworkConfig, build_network
 from agents.networks.files import save_network
 from agents.rollout_evaluator import RolloutEvaluator
-from games import ArenaError, Game
+from games import ArenaError, Game, sample_legal
 
 
 @pytest.fixture(scope="module")

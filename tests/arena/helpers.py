@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 import games
-from agents.core import SearchResult, sample_legal
+from agents.core import SearchResult
 from arena.play import GamePool
 from arena.records import Pairing, Trajectory
-from games import Game
+from games import Game, sample_legal
 
 
 class NoisyAgent:
