@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ def open_run(config: TrainConfig) -> Path:
         if (game := read_config(run).game) != config.game:
             raise RunError(f"{run} is a run of {game}, not of {config.game}.")
     else:
-        run = config.run or Path("runs") / f"{config.game}-{time.strftime('%Y%m%d-%H%M%S')}"
+        name = re.sub("[:,=]+", "-", config.game)  # a game's options, in what every file system takes
+        run = config.run or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise RunError(f"{run} exists and is not empty; add --resume to go on with it, or give another --run.")
     try:

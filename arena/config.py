@@ -189,16 +189,17 @@ class TrainConfig:
 
 
 def preset(game: str) -> TrainConfig:
-    """What ``arena train GAME`` does when nothing else is said.
+    """What ``arena train GAME`` does when nothing else is said; ``game`` may have options, as for ``games.make``.
 
     Raises:
         UnknownNameError: no such game.
     """
-    if game not in games.available():
-        raise UnknownNameError(unknown_name("game", game, games.available()))
+    base = game.partition(":")[0]
+    if base not in games.available():
+        raise UnknownNameError(unknown_name("game", base, games.available()))
     tables = tomllib.loads(resources.files("arena").joinpath("presets.toml").read_text(encoding="utf-8"))
     config = TrainConfig(game=game)
-    for name in ("default", game):
+    for name in ("default", base):
         config = merge(config, tables.get(name, {}), where=f"arena/presets.toml [{name}]")
     return config
 
@@ -212,7 +213,7 @@ def parse(arguments: Sequence[str], prog: str = "arena train") -> TrainConfig:
     peek.add_argument("--run", "-r", type=Path)
     peek.add_argument("--resume", action="store_true")
     known, rest = peek.parse_known_args(list(arguments))
-    game = next((word for word in rest if word in games.available()), None)
+    game = next((word for word in rest if word.partition(":")[0] in games.available()), None)
     if game is None and rest and not rest[0].startswith("-"):
         game = rest[0]  # no game, and ``preset`` says so
     base: Any = TrainConfig(game=tyro.MISSING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -10,7 +11,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 
 import games
-from games.core import Game, UnknownNameError
+from games.core import ArenaError, Game, UnknownNameError
 
 
 @functools.cache
@@ -42,15 +43,60 @@ def families() -> dict[str, tuple[str, ...]]:
 
 
 def make(name: str, **options: object) -> Game:
-    """The game called ``name``; ``options`` go to its constructor (komi, history steps, …).
+    """The game called ``name``, such as ``"hex_11x11"`` or, with options of its own, ``"hex_11x11:swap=true"``.
+
+    ``options`` may also be given by keyword. Those that differ from their defaults are part of ``spec.name``, so that
+    what was learnt under one set of rules is not taken for another.
 
     Raises:
-        UnknownNameError: names what was given, what is accepted and the nearest match.
+        UnknownNameError: names the game or option that was given, what is accepted and the nearest match.
+        ArenaError: a value that the option does not take.
     """
+    base, colon, written = name.partition(":")
     classes = _game_classes()
-    if name not in classes:
-        raise UnknownNameError(unknown_name("game", name, available()))
-    return classes[name](name, **options)
+    if base not in classes:
+        raise UnknownNameError(unknown_name("game", base, available()))
+    defaults = option_defaults(base)
+    given = dict(options)
+    for item in written.split(",") if colon else ():
+        key, _, text = item.partition("=")
+        given[key] = _option_value(base, key, text, defaults[key]) if key in defaults else text
+    for key in given:
+        if key not in defaults:
+            takes = unknown_name(f"option of game {base!r}", key, defaults) if defaults else f"{base} has no options."
+            raise UnknownNameError(takes)
+    game = classes[base](base, **given)
+    changed = [
+        f"{key}={_option_text(given[key])}" for key in defaults if given.get(key, defaults[key]) != defaults[key]
+    ]
+    if changed:
+        game.spec = dataclasses.replace(game.spec, name=f"{base}:{','.join(changed)}")
+    return game
+
+
+def option_defaults(name: str) -> dict[str, object]:
+    """The options of a game, a name of ``available()``, with their defaults: what its constructor takes."""
+    parameters = inspect.signature(_game_classes()[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _option_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _option_value(name: str, key: str, text: str, default: object) -> object:
+    """``text`` as the type of the option's default."""
+    kinds: dict[type, Callable[[str], object]] = {
+        bool: {"true": True, "false": False}.__getitem__,
+        int: int,
+        float: float,
+        str: str,
+    }
+    try:
+        return kinds[type(default)](text)
+    except (KeyError, ValueError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+        raise ArenaError(f"Option {key!r} of game {name!r} must be {wanted}, not {text!r}.") from None
 
 
 def unknown_name(kind: str, name: str, accepted: Iterable[str]) -> str:
