@@ -1,4 +1,7 @@
-"""Finds games by name. The registry walks the package, so adding a game edits no other file."""
+"""Finds games by name. The registry walks the package, so adding a game edits no other file.
+
+Games of one's own may also lie elsewhere: in the folders that the environment variable ARENA_GAMES names.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,14 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import importlib.machinery
 import inspect
+import os
 import pkgutil
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import games
 from games.core import ArenaError, Game, UnknownNameError
@@ -17,14 +25,29 @@ from games.core import ArenaError, Game, UnknownNameError
 @functools.cache
 def _game_classes() -> dict[str, Callable[..., Game]]:
     classes: dict[str, Callable[..., Game]] = {}
-    for module_info in pkgutil.iter_modules(games.__path__):
-        if module_info.ispkg:
-            continue
-        module = importlib.import_module(f"games.{module_info.name}")
+    for module in _modules():
         for _, cls in inspect.getmembers(module, inspect.isclass):
             if issubclass(cls, Game) and cls.__module__ == module.__name__:
                 classes.update(dict.fromkeys(cls.names, cls))
     return classes
+
+
+def _modules() -> Iterator[ModuleType]:
+    """Every module of this package, then every Python file in the folders that ARENA_GAMES names."""
+    for info in pkgutil.iter_modules(games.__path__):
+        if not info.ispkg:
+            yield importlib.import_module(f"games.{info.name}")
+    for folder in filter(None, os.environ.get("ARENA_GAMES", "").split(os.pathsep)):
+        if not Path(folder).is_dir():
+            raise ArenaError(f"ARENA_GAMES names {folder!r}, which is no folder; give the folders of your games.")
+        for path in sorted(Path(folder).glob("*.py")):
+            # A name of their own, since a file called chess.py must not hide a package of that name.
+            loader = importlib.machinery.SourceFileLoader(f"arena_games.{path.stem}", str(path))
+            module = ModuleType(loader.name)
+            module.__file__ = str(path)
+            sys.modules[loader.name] = module
+            loader.exec_module(module)
+            yield module
 
 
 def available() -> tuple[str, ...]:
