@@ -108,17 +108,18 @@ def _option_text(value: object) -> str:
 
 
 def _option_value(name: str, key: str, text: str, default: object) -> object:
-    """``text`` as the type of the option's default."""
-    kinds: dict[type, Callable[[str], object]] = {
-        bool: {"true": True, "false": False}.__getitem__,
-        int: int,
-        float: float,
-        str: str,
+    """``text`` as the type of the option's default; None stands for a whole number that the game computes."""
+    kinds: dict[type, tuple[str, Callable[[str], object]]] = {
+        bool: ("true or false", {"true": True, "false": False}.__getitem__),
+        int: ("a whole number", int),
+        type(None): ("a whole number", int),
+        float: ("a number", float),
+        str: ("some text", str),
     }
+    wanted, parse = kinds[type(default)]
     try:
-        return kinds[type(default)](text)
+        return parse(text)
     except (KeyError, ValueError):
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
         raise ArenaError(f"Option {key!r} of game {name!r} must be {wanted}, not {text!r}.") from None
 
 
