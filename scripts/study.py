@@ -67,12 +67,10 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "no symmetries": ("--replay.no-symmetries",),
     },
     "openings": {
-        "no random openings": ("--self-play.opening-fraction", "0.0"),
-        "half of the games, up to 4 plies": ("--self-play.opening-fraction", "0.5", "--self-play.opening-plies", "4"),
-        "40 % random, 40 % branch from past games": (
-            *("--self-play.opening-fraction", "0.4"),
-            *("--self-play.branch-fraction", "0.4"),
-        ),
+        "all games from the start": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.0"),
+        "80 % random, none branch": ("--self-play.opening-fraction", "0.8", "--self-play.branch-fraction", "0.0"),
+        "none random, 80 % branch": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.8"),
+        "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
         "up to 30 plies": ("--self-play.opening-plies", "30"),
     },
     "network": {
