@@ -99,7 +99,7 @@ class ConnectFour(Game):
         """Reads a column number, 1 (left) to 7."""
         if text.strip() not in tuple("1234567"):
             raise ParseError(f"{text!r} is not a move in {self.spec.name}; type the number of a column, 1 to 7.")
-        action, is_open = int(text) - 1, _board(state)[0] < 0
+        action, is_open = int(text.strip()) - 1, _board(state)[0] < 0
         if state["terminated"] or not is_open[action]:
             columns = ", ".join(str(column + 1) for column in np.flatnonzero(is_open))
             reason = "illegal because the game is over" if state["terminated"] else f"full; open columns are {columns}"

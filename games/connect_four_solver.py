@@ -309,6 +309,24 @@ class Solver:
             if score != UNKNOWN:
                 return int(score)
 
+    def outcome(self, mine: int, mask: int) -> int:
+        """Who wins a position that is not over: 1 the player to move, -1 the other, 0 nobody. Quicker than ``score``."""
+        if self._book is not None and (known := self._book.get(canonical_key(mine, mask))) is not None:
+            return (known > 0) - (known < 0)
+        if mask.bit_count() == CELLS or int(winning_cells(mine, mask)) & (mask + BOTTOM):
+            return int(mask.bit_count() < CELLS)
+        return 1 if self._reaches(mine, mask, 1) else 0 if self._reaches(mine, mask, 0) else -1
+
+    def _reaches(self, mine: int, mask: int, at_least: int) -> bool:
+        """Whether the score is at least that, for a player who cannot win at once."""
+        self._registers[DEPTH] = 0
+        self._stack[0, [MINE, MASK, BETA]] = mine, mask, at_least
+        value = UNKNOWN
+        while value == UNKNOWN:
+            ply = mask.bit_count()
+            value = _search(self._stack, self._registers, self._table, ply, NODES_BETWEEN_INTERRUPTS)
+        return value >= at_least
+
     def move_scores(self, mine: int, mask: int) -> Array:
         """int32 ``[7]``: the score of dropping a stone into each column; ILLEGAL_SCORE where it is full."""
         scores = np.full(WIDTH, ILLEGAL_SCORE, np.int32)

@@ -76,7 +76,7 @@ class TicTacToe(Game):
         """Reads the number of a square, 1 (top left) to 9 (bottom right)."""
         if len(text.strip()) != 1 or text.strip() not in "123456789":
             raise ParseError(f"{text!r} is not a move in tic_tac_toe; type the number of a square, 1 to 9.")
-        action = int(text) - 1
+        action = int(text.strip()) - 1
         if state["terminated"] or state["board"][action] >= 0:
             reason = "illegal because the game is over" if state["terminated"] else "taken"
             raise IllegalActionError(f"tic_tac_toe, ply {int(state['ply'])}: square {action + 1} is {reason}.")
