@@ -1,5 +1,5 @@
-"""Go against a slow and plain reference, against every earlier position of the game and against OpenSpiel; and positions
-that are known to be hard: kos, superkos, snapbacks, sekis and suicides."""
+"""Go against a slow and plain reference, all earlier positions of a game and OpenSpiel; and in positions that are known
+to be hard: kos, superkos, snapbacks, sekis and suicides."""
 
 from __future__ import annotations
 
@@ -240,6 +240,7 @@ def test_what_a_state_keeps_is_what_its_stones_say(size):
 # ---- positions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("ko", KOS)
 def test_ko(ko):
     game = Go("go_5x5", ko=ko)
@@ -255,6 +256,7 @@ def test_ko(ko):
     assert "X has taken 1, O has taken 1" in game.render(states[0])
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("ko", KOS)
 def test_three_kos(ko):
     game = Go("go_9x9", ko=ko)
@@ -267,6 +269,7 @@ def test_three_kos(ko):
         assert may(game, states, "D4")
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("ko", KOS)
 def test_sending_two_returning_one(ko):
     game = Go("go_5x5", ko=ko)
@@ -277,13 +280,15 @@ def test_sending_two_returning_one(ko):
         assert may(game, states, "A5") == (ko == "simple")  # the same board, and x to move as then
 
 
+@pytest.mark.nojit
 def test_a_snapback_is_no_ko():
-    game = games.make("go_5x5")
+    game = Go("go_5x5")
     states = play(game, "C5 B5 C5", set_up(game, "x..ox", "xooox", ".xxx.", ".....", "....."))
     assert game.area(states).tolist() == [[25, 0]]
     assert "X has taken 5, O has taken 1" in game.render(states[0])
 
 
+@pytest.mark.nojit
 def test_seki():
     """Two chains live by two liberties that they share; whoever fills one is taken. Those points are nobody's."""
     game = Go("go_7x7", komi=5)
@@ -295,6 +300,7 @@ def test_seki():
     assert game.area(play(game, "pass D7 D1", states)).tolist() == [[49 - 14, 14]]
 
 
+@pytest.mark.nojit
 def test_suicide():
     rows = (".xo..", "xxo..", "ooo..", ".....", ".....")
     game, free = Go("go_5x5"), Go("go_5x5", suicide=True)
@@ -314,8 +320,9 @@ def test_suicide():
             assert may(free, play(free, "A5 pass", states), "A5") == (ko == "simple")
 
 
+@pytest.mark.nojit
 def test_the_end():
-    game = games.make("go_9x9")
+    game = Go("go_9x9")
     states = play(game, "E5 pass pass")
     assert states["terminated"][0]
     assert not game.legal_action_mask(states).any()
@@ -334,8 +341,9 @@ def test_the_end():
 # ---- stones that are there before the first move ---------------------------------------------------------------------
 
 
+@pytest.mark.nojit
 def test_handicap():
-    game = games.make("go_19x19")
+    game = Go("go_19x19")
     states = game.init(2)
     game.place(states, [point_to_action(point, 19) for point in ("D4", "Q16")], to_play=1)
     assert states["ply"].tolist() == [0, 0]
@@ -359,7 +367,7 @@ def test_handicap():
     ],
 )
 def test_stones_that_cannot_be_placed(black, white, to_play, why):
-    game = games.make("go_9x9")
+    game = Go("go_9x9")
     states = game.init(1)
     game.place(states, [40])
     before = states.copy()
@@ -375,7 +383,7 @@ def test_stones_that_cannot_be_placed(black, white, to_play, why):
 
 def test_compact_planes():
     game, rng = Go("go_7x7"), np.random.default_rng(2)
-    plain, states = PlainGo(game, "simple", False), game.init(16)
+    plain, states = PlainGo(game, "simple", False), game.init(4)
     while not states["terminated"].all():
         planes, mask = game.observe(states), game.legal_action_mask(states)
         for row, state in enumerate(states):
@@ -412,6 +420,7 @@ def test_alphago_zero_planes():
         random_steps(game, states, rng)
 
 
+@pytest.mark.nojit
 def test_the_hash_tells_what_ko_forbids():
     game = Go("go_5x5")
     states = set_up(game, ".xo..", "xo.o.", ".xo..", ".....", ".....")
@@ -455,7 +464,7 @@ def test_options_keep_the_contract(name, options):
 )
 def test_options_that_make_no_sense(options, why):
     with pytest.raises(ArenaError, match=why):
-        games.make("go_9x9", **options)
+        Go("go_9x9", **options)
 
 
 # ---- text ------------------------------------------------------------------------------------------------------------
@@ -479,7 +488,7 @@ def test_points():
 
 
 def test_the_board_as_drawn():
-    game = games.make("go_5x5")
+    game = Go("go_5x5")
     assert game.render(play(game, "C3 B2 pass")[0]).splitlines() == [
         "    A  B  C  D  E ",
         " 5  .  .  .  .  .  5",
@@ -491,12 +500,13 @@ def test_the_board_as_drawn():
         "X has taken 0, O has taken 0, komi 7.5",
         "O (white) to move after a pass",
     ]
-    assert " 4  .  .  .  + " in games.make("go_19x19").render(games.make("go_19x19").init(1)[0])
+    assert " 4  .  .  .  + " in Go("go_19x19").render(Go("go_19x19").init(1)[0])
     assert "[X]" in game.render(play(game, "C3")[0])
 
 
+@pytest.mark.nojit
 def test_a_text_tells_the_whole_game():
-    game = games.make("go_9x9")
+    game = Go("go_9x9")
     states = play(game, "D4 E5 pass c6")
     text = game.state_to_string(states[0])
     assert text == "9/9/9/2o6/4o4/3x5/9/9/9 x after D4 E5 pass C6"
@@ -531,20 +541,28 @@ def test_a_text_tells_the_whole_game():
 )
 def test_texts_that_are_no_positions(text, why):
     with pytest.raises(ParseError, match=why) as caught:
-        games.make("go_5x5").parse_state(text)
+        Go("go_5x5").parse_state(text)
     assert "\n" not in str(caught.value)
 
 
 # ---- OpenSpiel -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "num_games"), [(5, 150), (9, 60), (19, 2)])
+@pytest.mark.parametrize(
+    ("size", "num_games"),
+    [
+        (5, 150),
+        (9, 60),
+        (19, 2),
+        *(pytest.param(*many, marks=pytest.mark.slow) for many in ((5, 5000), (9, 3000), (13, 500), (19, 100))),
+    ],
+)
 def test_games_of_open_spiel(size, num_games):
     """OpenSpiel's Go has the same rules but for superko: a move that repeats a position is legal there and ends the
     game, as a draw; here it is illegal. Its actions count rows from the bottom."""
     pyspiel = pytest.importorskip("pyspiel")
-    game, oracle = games.make(f"go_{size}x{size}"), pyspiel.load_game(f"go(board_size={size},komi=7.5)")
-    rng, states = np.random.default_rng(5), games.make(f"go_{size}x{size}").init(num_games)
+    game, oracle = Go(f"go_{size}x{size}"), pyspiel.load_game(f"go(board_size={size},komi=7.5)")
+    rng, states = np.random.default_rng(5), Go(f"go_{size}x{size}").init(num_games)
     others = [oracle.new_initial_state() for _ in range(num_games)]
     theirs = np.append(np.arange(size**2).reshape(size, size)[::-1].ravel(), size**2)  # our action -> theirs
     weights = np.ones((num_games, size**2 + 1))
