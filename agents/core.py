@@ -5,11 +5,13 @@ Axes: ``B`` games, ``A`` actions, ``P`` players (seats). ``value`` is always for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+from games import ArenaError, EndReason
 
 Array = np.ndarray
 
@@ -43,6 +45,19 @@ class SearchResult:
     action_weights: Array
     value: Array
     visit_counts: Array
+
+
+class ForfeitError(ArenaError):
+    """An agent cannot, or will not, go on with some of the games it was asked about; the others are not concerned.
+
+    Attributes:
+        ends: by row of the states it was given: FORFEIT or RESIGNATION, and why in one sentence.
+        result: what it chose in all ``[B]`` rows; -1 in those.
+    """
+
+    def __init__(self, ends: Mapping[int, tuple[EndReason, str]], result: SearchResult) -> None:
+        super().__init__(next(reason for _, reason in ends.values()))
+        self.ends, self.result = dict(ends), result
 
 
 class Evaluator(Protocol):
@@ -85,6 +100,9 @@ class Agent(Protocol):
 
         ``slots`` (int64 ``[B]``) says which of the caller's games each row belongs to, so that an agent that keeps
         a search tree between moves finds it again; without it the agent starts afresh.
+
+        Raises:
+            ForfeitError: the agent gives up some of the games, and has moves for the others.
         """
         ...
 
@@ -107,6 +125,36 @@ class PatientAgent(Agent, Protocol):
     def finished(self) -> tuple[Array, SearchResult]:
         """Thinks until at least one game is ready (if any was begun): the slots, in order, and what it chose there."""
         ...
+
+
+@runtime_checkable
+class HistoryAgent(Agent, Protocol):
+    """An agent that plays by the moves of a game and not by its position, such as a language model of games."""
+
+    def act_after(
+        self, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
+    ) -> SearchResult:
+        """What ``act`` does, in games whose moves from the start were the first ``plies`` (int ``[B]``) of each row of
+        ``moves`` (int ``[B, T]``)."""
+        ...
+
+
+@runtime_checkable
+class RemarkingAgent(Agent, Protocol):
+    """An agent that has something to say of its play beside the results."""
+
+    def remark(self) -> str:
+        """One sentence; "" where there is nothing to say."""
+        ...
+
+
+def act(
+    agent: Agent, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
+) -> SearchResult:
+    """Asks an agent, and tells it the moves so far if it plays by them; see ``HistoryAgent.act_after``."""
+    if isinstance(agent, HistoryAgent):
+        return agent.act_after(states, moves, plies, rng, slots)
+    return agent.act(states, rng, slots)
 
 
 def value_for_player(value: Array, to_play: Array, player: Array | int) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from agents.core import Array, SearchResult
 from agents.registry import AgentKind, option
 from agents.rollout_evaluator import RolloutEvaluator
-from agents.search import Search, SearchConfig
+from agents.search import Analysis, Search, SearchConfig
 from games import Game
 
 
@@ -34,6 +34,7 @@ class MctsAgent:
 
     def __init__(self, spec: str, game: Game, options: MctsOptions = MctsOptions()) -> None:
         self.name = spec
+        self._game = game
         self._evaluator = RolloutEvaluator(game, np.random.default_rng(0), options.rollouts)
         config = SearchConfig(
             policy="puct", simulations=options.simulations, add_noise=False, temperature=0.0, reuse_tree=False
@@ -44,6 +45,11 @@ class MctsAgent:
         del slots  # every search is a fresh one
         self._evaluator.rng = rng  # playouts draw from the caller's generator, so a seed replays a whole match
         return self._search.act(states, rng)
+
+    def analysis(self, rng: np.random.Generator, megabytes: float) -> Analysis:
+        """See ``Analyst``."""
+        self._evaluator.rng = rng
+        return Analysis(self._game, self._evaluator, self._search.config, megabytes=megabytes)
 
     def reset(self) -> None:
         """Nothing is carried between moves."""

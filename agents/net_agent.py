@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.core import Array, Evaluator, SearchResult
+from agents.core import Agent, Array, Evaluation, Evaluator, SearchResult
+from agents.histories import History, as_seen
 from agents.registry import AgentKind, option
-from agents.search import EvaluationCache, Search, SearchConfig, trained_with
+from agents.search import Analysis, EvaluationCache, Search, SearchConfig, trained_with
 from games import ArenaError, Game
+
+if TYPE_CHECKING:
+    from agents.networks.reading import Reader
 
 CACHE_MEGABYTES = 128
 
@@ -25,21 +31,30 @@ class NetOptions:
     simulations: int = option(64, "descents of the tree per move; 0 = the raw policy, without search", low=0)
     temperature: float = option(0.0, "0 plays the best move; above, moves are drawn by weight^(1/temperature)", low=0.0)
     c_scale: float = option(0.25, "how much values count beside the network's own preference for moves", low=0.0)
+    mask: bool = option(
+        True, "false, without search: nobody tells the network which moves are legal; its illegal choices are counted"
+    )
     device: str = option("auto", "where the network runs: auto, cpu, cuda, cuda:1")
 
     def __post_init__(self) -> None:
         if not self.path:
             raise ArenaError("Agent 'net' needs a run or a checkpoint; write it as in net:runs/c4,simulations=64.")
+        if not self.mask and self.simulations > 0:
+            raise ArenaError("A search knows the legal moves; mask=false goes with simulations=0.")
 
 
 class NetAgent:
-    """Gumbel search (Danihelka et al., 2022) without root noise, or the network's policy by itself."""
+    """Gumbel search (Danihelka et al., 2022) without root noise, or the network's policy by itself.
 
-    def __init__(self, spec: str, game: Game, options: NetOptions) -> None:
+    Attributes:
+        choices: how many moves were chosen without a mask.
+        illegal_choices: how many of those were illegal; the best legal move was played in their place.
+    """
+
+    def __init__(self, spec: str, game: Game, options: NetOptions, trained: _Trained) -> None:
         self.name = spec
-        self._game = game
-        self._temperature = options.temperature
-        self._trained = _trained(game, options)
+        self.choices = self.illegal_choices = 0
+        self._game, self._options, self._trained = game, options, trained
         self._search: Search | None = None
         if options.simulations > 0:
             settings = self._trained.settings
@@ -49,19 +64,44 @@ class NetAgent:
             self._search = Search(game, self._trained.evaluator, config, cache=self._trained.cache)
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
-        result = self._search.act(states, rng, slots) if self._search else self._raw_policy(states)
-        if self._temperature > 0:
-            result = replace(result, action=_draw(result.action_weights, self._temperature, rng))
-        return result
+        if self._search:
+            result = self._search.act(states, rng, slots)
+        else:
+            mask = self._game.legal_action_mask(states)
+            result = self._raw_policy(self._trained.evaluator.evaluate(states, mask), mask)
+        return self._drawn(result, rng)
 
     def reset(self) -> None:
         """Forgets the trees; what the network said about positions stays true and is kept."""
         if self._search:
             self._search.reset()
 
-    def _raw_policy(self, states: Array) -> SearchResult:
-        mask = self._game.legal_action_mask(states)
-        evaluation = self._trained.evaluator.evaluate(states, mask)
+    def analysis(self, rng: np.random.Generator, megabytes: float) -> Analysis | None:
+        """See ``Analyst``."""
+        if self._options.temperature > 0:
+            raise ArenaError(f"{self.name} draws its moves; an engine plays the best one: leave temperature out.")
+        if self._search is None:
+            return None
+        trained = self._trained
+        return Analysis(self._game, trained.evaluator, self._search.config, trained.cache, megabytes=megabytes)
+
+    def remark(self) -> str:
+        """What there is to say of its play beside the results; "" where there is nothing."""
+        if self._options.mask or not self.choices:
+            return ""
+        share = self.illegal_choices / self.choices
+        return f"{self.name}: {self.illegal_choices} of {self.choices} moves were illegal at first ({share:.2%})."
+
+    def _drawn(self, result: SearchResult, rng: np.random.Generator) -> SearchResult:
+        if self._options.temperature > 0:
+            return replace(result, action=_draw(result.action_weights, self._options.temperature, rng))
+        return result
+
+    def _raw_policy(self, evaluation: Evaluation, mask: Array) -> SearchResult:
+        if not self._options.mask:
+            first = evaluation.prior_logits.argmax(axis=1)
+            self.choices += len(first)
+            self.illegal_choices += int((~mask[np.arange(len(first)), first]).sum())
         logits = np.where(mask, evaluation.prior_logits.astype(np.float64), -np.inf)
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return SearchResult(
@@ -70,6 +110,38 @@ class NetAgent:
             value=evaluation.value,
             visit_counts=np.zeros(mask.shape, dtype=np.int32),
         )
+
+
+class SequenceNetAgent(NetAgent):
+    """The same with a network that reads the course of a game: a ``HistoryAgent``. Without a search, a recurrent
+    network carries its state from move to move and reads on, instead of reading the game again."""
+
+    def __init__(self, spec: str, game: Game, options: NetOptions, trained: _Trained) -> None:
+        assert isinstance(trained.game, History)
+        super().__init__(spec, trained.game, options, trained)
+        self._history = trained.game
+        self._reader = None if options.simulations or trained.make_reader is None else trained.make_reader()
+
+    def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
+        """Only at the start of a game are the moves so far known without being told."""
+        return self.act_after(states, np.zeros((len(states), 0), np.int64), np.zeros(len(states), np.int64), rng, slots)
+
+    def act_after(
+        self, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
+    ) -> SearchResult:
+        if not np.array_equal(states["ply"], plies):
+            raise ArenaError(
+                f"{self.name} plays by the moves from the start of a game, and this position comes without them."
+            )
+        if self._reader is None:  # a search, or a network that reads everything again
+            return super().act(self._history.remember(states, moves, plies), rng, slots)
+        mask = self._history.game.legal_action_mask(states)
+        return self._drawn(self._raw_policy(self._reader.evaluate(moves, plies, slots), mask), rng)
+
+    def reset(self) -> None:
+        super().reset()
+        if self._reader is not None:
+            self._reader.forget()
 
 
 def _draw(weights: Array, temperature: float, rng: np.random.Generator) -> Array:
@@ -82,11 +154,14 @@ def _draw(weights: Array, temperature: float, rng: np.random.Generator) -> Array
 @dataclass(frozen=True)
 class _Trained:
     """What all agents of this process that play by the same weights have in common: the network, what it said about
-    positions, and the search settings that it was trained with."""
+    positions, and the search settings that it was trained with; the game as the network sees it; and, of a recurrent
+    network, what makes a reader that carries its state."""
 
     evaluator: Evaluator
     cache: EvaluationCache
     settings: dict[str, Any]
+    game: Game
+    make_reader: Callable[[], Reader] | None = None
 
 
 _in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.WeakValueDictionary()
@@ -94,6 +169,7 @@ _in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.Wea
 
 def _trained(game: Game, options: NetOptions) -> _Trained:
     from agents.network_evaluator import NetworkEvaluator
+    from agents.networks.description import read_description
     from agents.networks.files import find_network, load_network
 
     directory = find_network(Path(options.path))
@@ -101,12 +177,25 @@ def _trained(game: Game, options: NetOptions) -> _Trained:
     key = (directory.resolve(), changed, game.spec, options.device)
     trained = _in_use.get(key)
     if trained is None:
-        network, metadata = load_network(directory, game)
+        config = read_description(directory)[0].config
+        seen = as_seen(game, config.reads, config.context)
+        network, metadata = load_network(directory, seen)
         saved = metadata.extra.get("search")
         settings = trained_with(saved if isinstance(saved, dict) else {})
-        evaluator = NetworkEvaluator(game, network, device=options.device)
-        trained = _in_use[key] = _Trained(evaluator, EvaluationCache(megabytes=CACHE_MEGABYTES), settings)
+        evaluator = NetworkEvaluator(seen, network, device=options.device)
+        cache, reader = EvaluationCache(megabytes=CACHE_MEGABYTES), None
+        if config.backbone == "recurrent":
+            from agents.networks.reading import Reader
+
+            assert isinstance(seen, History)
+            reader = functools.partial(Reader, network, seen, evaluator.device, evaluator.precision)
+        trained = _in_use[key] = _Trained(evaluator, cache, settings, seen, reader)
     return trained
 
 
-KIND = AgentKind("net", "a trained network, alone or with search", NetOptions, NetAgent, argument="path")
+def _build(spec: str, game: Game, options: NetOptions) -> Agent:
+    trained = _trained(game, options)
+    return (SequenceNetAgent if isinstance(trained.game, History) else NetAgent)(spec, game, options, trained)
+
+
+KIND = AgentKind("net", "a trained network, alone or with search", NetOptions, _build, argument="path")

@@ -17,11 +17,14 @@ from games import ArenaError, Game, UnknownNameError
 from games.registry import unknown_name
 
 _MODULES = {
+    "gtp": "agents.engines.gtp",
     "human": "agents.human_agent",
     "mcts": "agents.mcts_agent",
     "net": "agents.net_agent",
     "random": "agents.random_agent",
     "solver": "agents.solver_agent",
+    "uci": "agents.engines.uci",
+    "usi": "agents.engines.usi",
 }
 """Where each agent lives. A module is imported when its agent is first asked for, and declares ``KIND``."""
 
@@ -38,6 +41,7 @@ class AgentKind:
         options: a frozen dataclass whose fields are made by ``option``.
         build: ``(spec, game, options) -> Agent``; the agent's name is the spec as given.
         argument: the option that the bare argument fills; "" when the agent takes none.
+        others: the option that collects, as (key, text) pairs, what no other option is called; "" when there is none.
     """
 
     name: str
@@ -45,6 +49,7 @@ class AgentKind:
     options: type
     build: Callable[[str, Game, Any], Agent]
     argument: str = ""
+    others: str = ""
 
 
 def option(
@@ -83,8 +88,10 @@ def make(spec: str, game: Game) -> Agent:
 
 def usage(declared: AgentKind) -> str:
     """How a spec of this agent is written, such as ``solver:ties=random|first``."""
-    fields = [field for field in dataclasses.fields(declared.options) if field.name != declared.argument]
+    special = (declared.argument, declared.others)
+    fields = [field for field in dataclasses.fields(declared.options) if field.name not in special]
     shown = [f"{field.name}={'|'.join(field.metadata['choices']) or field.default}" for field in fields]
+    shown += ["NAME=VALUE"] if declared.others else []
     return ":".join(filter(None, [declared.name, ",".join(filter(None, [declared.argument.upper(), *shown]))]))
 
 
@@ -103,10 +110,13 @@ def describe() -> str:
 
 def parse_options(declared: AgentKind, text: str) -> Any:
     """The options dataclass that ``[argument][,key=value]…`` stands for."""
-    fields = {field.name: field for field in dataclasses.fields(declared.options)}
+    fields = {field.name: field for field in dataclasses.fields(declared.options) if field.name != declared.others}
     given: dict[str, Any] = {}
+    others: dict[str, str] = {}
     for position, item in enumerate(text.split(",") if text else ()):
         key, equals, value = (part.strip() for part in item.partition("="))
+        if declared.others and position == 0 and key not in fields:
+            key, equals, value = declared.argument, "=", item.strip()  # a command may hold equals signs
         if not equals:
             if position or not declared.argument:
                 takes = f"only as its first part, {usage(declared)}" if declared.argument else "none"
@@ -115,14 +125,17 @@ def parse_options(declared: AgentKind, text: str) -> Any:
                     f"; options are written key=value, as in {usage(declared)}."
                 )
             key, value = declared.argument, key
-        if key not in fields:
+        if key not in fields and not declared.others:
             if not fields:
                 raise UnknownNameError(f"Agent {declared.name!r} takes no options, but was given {item!r}.")
             raise UnknownNameError(unknown_name(f"option of agent {declared.name!r}", key, fields))
-        if key in given:
+        if key in given or key in others:
             raise ArenaError(f"Agent {declared.name!r} was given the option {key!r} twice; give it once.")
-        given[key] = _parse_value(declared.name, fields[key], value)
-    return declared.options(**given)
+        if key in fields:
+            given[key] = _parse_value(declared.name, fields[key], value)
+        else:
+            others[key] = value
+    return declared.options(**given, **({declared.others: tuple(others.items())} if others else {}))
 
 
 def _parse_value(agent: str, field: dataclasses.Field[Any], text: str) -> Any:

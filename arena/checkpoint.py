@@ -1,7 +1,7 @@
 """The run directory on disk: which directories are runs, and checkpoints that are either whole or not there.
 
     RUN/config.toml                     the fully resolved configuration
-    RUN/shards/000000.npz …             every finished game, in the order it arrived
+    RUN/shards/000000.npz …             self-play: every finished game, in the order it arrived
     RUN/checkpoints/00001200/           after 1200 training steps:
         network.safetensors, .json        what plays; all that older checkpoints keep
         learner.safetensors, run.json     what a resume needs beside it
@@ -18,9 +18,10 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -29,9 +30,11 @@ from safetensors import SafetensorError
 from agents.files import write_atomically
 from agents.networks.files import save_network
 from agents.search import TRAINED_WITH, SearchConfig
-from arena.config import TrainConfig, from_toml, to_toml
-from arena.learner import Learner
+from arena.config import RunConfig, TrainConfig, from_toml, to_toml
+from arena.learner import Trainer
 from games import ArenaError
+
+RunConfigT = TypeVar("RunConfigT", bound=RunConfig)
 
 KEPT_WHOLE = 3
 """How many of the newest checkpoints stay complete; older ones keep only the network."""
@@ -63,23 +66,25 @@ class Checkpoint:
 # ---- run directories -------------------------------------------------------------------------------------------------
 
 
-def open_run(config: TrainConfig) -> Path:
+def open_run(config: RunConfigT, read: Callable[[str, str], RunConfigT] = from_toml) -> Path:
     """The directory of the run that ``config`` asks for: a fresh one, with its ``config.toml``, or the one to resume.
+
+    ``read`` is the inverse of ``to_toml`` for this kind of configuration.
 
     Raises:
         RunError: something is there already, or what should be there is not; nothing is touched.
     """
     if config.resume:
-        run = config.run if config.run is not None else newest_run(config.game)
-        if (game := read_config(run).game) != config.game:
-            raise RunError(f"{run} is a run of {game}, not of {config.game}.")
+        run = config.run if config.run is not None else newest_run(config.subject, read=read)
+        if (subject := read_config(run, read).subject) != config.subject:
+            raise RunError(f"{run} is a run of {subject}, not of {config.subject}.")
     else:
-        name = re.sub("[:,=]+", "-", config.game)  # a game's options, in what every file system takes
+        name = re.sub("[:,=]+", "-", config.subject)  # a game's options, in what every file system takes
         run = config.run or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise RunError(f"{run} exists and is not empty; add --resume to go on with it, or give another --run.")
     try:
-        for name in ("shards", "checkpoints"):
+        for name in ("shards", "checkpoints") if isinstance(config, TrainConfig) else ("checkpoints",):
             (run / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot make the run directory {run}: {error.strerror}.") from None
@@ -98,14 +103,14 @@ def shard_files(run: Path) -> dict[int, Path]:
     return dict(sorted(paths.items()))
 
 
-def write_config(config: TrainConfig, run: Path) -> None:
+def write_config(config: RunConfig, run: Path) -> None:
     """Writes the fully resolved configuration, from which the run can be repeated or resumed."""
-    config = dataclasses.replace(config, run=None, resume=False)  # a run may be moved
+    config = dataclasses.replace(config, run=None, resume=False)  # type: ignore[type-var]  # a run may be moved
     write_atomically(run / "config.toml", to_toml(config).encode())
 
 
-def read_config(run: Path) -> TrainConfig:
-    """The configuration of a run.
+def read_config(run: Path, read: Callable[[str, str], RunConfigT] = from_toml) -> RunConfigT:
+    """The configuration of a run; ``read`` as for ``open_run``.
 
     Raises:
         RunError: the directory is not that of a run.
@@ -120,11 +125,11 @@ def read_config(run: Path) -> TrainConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"Cannot read {path}: {error}.") from None
-    return from_toml(text, str(path))
+    return read(text, str(path))
 
 
-def newest_run(game: str, root: Path = Path("runs")) -> Path:
-    """The run of ``game`` under ``root`` that was written to last.
+def newest_run(subject: str, root: Path = Path("runs"), read: Callable[[str, str], RunConfigT] = from_toml) -> Path:
+    """The run of ``subject`` (a game, or a set of data) under ``root`` that was written to last.
 
     Raises:
         RunError: there is none.
@@ -132,12 +137,13 @@ def newest_run(game: str, root: Path = Path("runs")) -> Path:
     found: list[tuple[float, Path]] = []
     for path in root.glob("*/config.toml"):
         try:
-            if read_config(path.parent).game == game:
+            if read_config(path.parent, read).subject == subject:
                 found.append(((path.parent / "checkpoints").stat().st_mtime, path.parent))
         except (ArenaError, OSError):
             continue  # not a run, so not the one that is looked for
     if not found:
-        raise RunError(f"There is no run of {game} under {root}/; start one with: arena train {game}.")
+        command = "train" if read is from_toml else "learn"
+        raise RunError(f"There is no run of {subject} under {root}/; start one with: arena {command} {subject}.")
     return max(found)[1]
 
 
@@ -146,7 +152,7 @@ def newest_run(game: str, root: Path = Path("runs")) -> Path:
 
 def save(
     run: Path,
-    learner: Learner,
+    learner: Trainer[Any, Any],
     progress: dict[str, Any],
     worker: dict[str, Any] | None = None,
     *,
@@ -182,18 +188,18 @@ def save(
 
 def _write_files(
     path: Path,
-    learner: Learner,
+    learner: Trainer[Any, Any],
     progress: dict[str, Any],
     worker: dict[str, Any] | None,
     search: SearchConfig | None,
 ) -> None:
     tensors, counters = learner.state()
     extra = {"steps": learner.steps, "seconds": progress.get("seconds"), "positions": progress.get("positions")}
+    extra |= progress.get("network", {})
     if search is not None:
         extra["search"] = {name: getattr(search, name) for name in TRAINED_WITH}
-    save_network(
-        path, learner.playing_network(), learner.network_config, learner.spec, extra, weights_version=learner.steps
-    )
+    network, config = learner.playing_network(), learner.network_config
+    save_network(path, network, config, learner.spec, extra, weights_version=learner.steps)
     write_atomically(path / "learner.safetensors", safetensors.torch.save(tensors))
     if worker is not None:
         arrays: dict[str, Any] = {name: value for name, value in worker.items() if isinstance(value, np.ndarray)}
@@ -242,7 +248,7 @@ def latest(run: Path) -> Path | None:
     return next((path for path in reversed(_all(run / "checkpoints")) if (path / "run.json").is_file()), None)
 
 
-def load(path: Path, learner: Learner) -> Checkpoint:
+def load(path: Path, learner: Trainer[Any, Any]) -> Checkpoint:
     """Puts ``learner`` into the state that the checkpoint ``path`` holds, and returns the rest of it.
 
     Raises:

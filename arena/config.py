@@ -18,20 +18,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import tyro
 
 import games
+from agents.histories import as_seen
 from agents.networks.core import NetworkConfig
 from agents.search import SearchConfig
 from arena.machine import Shares, detect, share_out
 from arena.replay import ReplayConfig
 from arena.self_play import SelfPlayConfig
-from games import ArenaError, UnknownNameError
+from games import ArenaError, Game, UnknownNameError
 from games.registry import unknown_name
 
 Config = TypeVar("Config")
+
+
+class RunConfig(Protocol):
+    """What every kind of run has in its configuration: where it lies, and what it is about."""
+
+    @property
+    def run(self) -> Path | None: ...
+    @property
+    def resume(self) -> bool: ...
+    @property
+    def subject(self) -> str:
+        """The game, or the set of data, that is learned; what stands behind the command."""
+        ...
 
 
 class ConfigError(ArenaError):
@@ -39,8 +53,8 @@ class ConfigError(ArenaError):
 
 
 @dataclass(frozen=True)
-class LearnerConfig:
-    """How the network learns: a warm-up, then a cosine, with an exponential moving average that plays."""
+class OptimizerConfig:
+    """How a network learns: a warm-up, then a cosine, with an exponential moving average that plays."""
 
     batch_size: int = 512
     """Positions in one training step."""
@@ -59,17 +73,37 @@ class LearnerConfig:
     gradient_clip: float = 2.0
     """The longest gradient (Euclidean norm) that is taken as it is; longer ones are shortened to it."""
     value_loss_weight: float = 1.0
-    """How much the squared error of the value counts beside the cross-entropy of the policy."""
+    """How much the loss of the value counts beside the cross-entropy of the policy."""
     ema: float = 0.997
     """Decay per step of the moving average of the weights, which is what plays; 0 = the newest weights play."""
+    threads: int | None = None
+    """CPU threads of the learner; by default a quarter of the cores, and at least one."""
+
+    def check(self) -> None:
+        """Raises ConfigError where a setting makes no sense."""
+        for name, value, lowest in (
+            ("batch-size", self.batch_size, 1),
+            ("threads", 1 if self.threads is None else self.threads, 1),
+        ):
+            if value < lowest:
+                raise ConfigError(f"--learner.{name} is {value}; it must be at least {lowest}.")
+        for name, number in (("learning-rate", self.learning_rate), ("muon-scale", self.muon_scale)):
+            if not number > 0:
+                raise ConfigError(f"--learner.{name} is {number}; it must be above zero.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"--learner.ema is {self.ema}; it must be at least 0 and below 1.")
+
+
+@dataclass(frozen=True)
+class LearnerConfig(OptimizerConfig):
+    """How the network learns from self-play: a warm-up, then a cosine, with a moving average that plays."""
+
     samples_per_position: float = 2.0
     """How often each new position is trained on, on average: self-play and learning wait for each other."""
     minimum_positions: int = 8192
     """Positions in the replay before the first training step."""
     publish_steps: int = 40
     """Training steps between two publications of new weights to the self-play workers."""
-    threads: int | None = None
-    """CPU threads of the learner; by default a quarter of the cores, and at least one."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +174,22 @@ class TrainConfig:
     """Seconds between two lines of report."""
     checkpoint_minutes: float = 2.0
     """Minutes between two checkpoints; the judge examines them."""
+    init: Path | None = None
+    """A run or a checkpoint whose weights to start from, such as one of arena learn; its network settings are used."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     self_play: SelfPlayConfig = field(default_factory=SelfPlayConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    @property
+    def subject(self) -> str:
+        return self.game
+
+    def make_game(self) -> Game:
+        """The game as the network of this run sees it."""
+        return as_seen(games.make(self.game), self.network.reads, self.network.context)
 
     @property
     def shares(self) -> Shares:
@@ -158,9 +202,7 @@ class TrainConfig:
         for name, value, lowest in (
             ("workers", 1 if self.workers is None else self.workers, 1),
             ("max-steps", 1 if self.max_steps is None else self.max_steps, 1),
-            ("learner.batch-size", self.learner.batch_size, 1),
             ("learner.publish-steps", self.learner.publish_steps, 1),
-            ("learner.threads", 1 if self.learner.threads is None else self.learner.threads, 1),
             ("judge.games", self.judge.games, 2),
             ("judge.accuracy-every", self.judge.accuracy_every, 1),
         ):
@@ -169,9 +211,7 @@ class TrainConfig:
         for name, value in (
             ("minutes", self.minutes),
             ("learner.samples-per-position", self.learner.samples_per_position),
-            ("learner.learning-rate", self.learner.learning_rate),
             ("memory-gb", 1.0 if self.memory_gb is None else self.memory_gb),
-            ("learner.muon-scale", self.learner.muon_scale),
             ("checkpoint-minutes", self.checkpoint_minutes),
             ("report-seconds", self.report_seconds),
             ("judge.share", self.judge.share),
@@ -180,8 +220,7 @@ class TrainConfig:
                 raise ConfigError(f"--{name} is {value}; it must be above zero.")
         if self.judge.games % 2:
             raise ConfigError(f"--judge.games is {self.judge.games}; it must be even, since seats are swapped.")
-        if not 0 <= self.learner.ema < 1:
-            raise ConfigError(f"--learner.ema is {self.learner.ema}; it must be at least 0 and below 1.")
+        self.learner.check()
         if self.synchronous and self.max_steps is None:
             raise ConfigError("--synchronous needs --max-steps, because a schedule by the clock is never repeatable.")
         if self.synchronous and self.workers not in (None, 1):
@@ -212,6 +251,7 @@ def parse(arguments: Sequence[str], prog: str = "arena train") -> TrainConfig:
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     peek.add_argument("--run", "-r", type=Path)
     peek.add_argument("--resume", action="store_true")
+    peek.add_argument("--init", type=Path)
     known, rest = peek.parse_known_args(list(arguments))
     game = next((word for word in rest if word.partition(":")[0] in games.available()), None)
     if game is None and rest and not rest[0].startswith("-"):
@@ -222,11 +262,25 @@ def parse(arguments: Sequence[str], prog: str = "arena train") -> TrainConfig:
         base = dataclasses.replace(read_config(run), run=run)
     elif game is not None:
         base = preset(game)
+        if known.init is not None:
+            base = dataclasses.replace(base, network=network_of(known.init))
     description = inspect.getdoc(TrainConfig)
     config = tyro.cli(TrainConfig, prog=prog, description=description, args=list(arguments), default=base)
     preset(config.game)
     config.check()
     return config
+
+
+def network_of(path: Path) -> NetworkConfig:
+    """The settings of the network in a run or a checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    from agents.networks.description import read_description
+    from agents.networks.files import find_network
+
+    return read_description(find_network(path))[0].config
 
 
 # ---- TOML ------------------------------------------------------------------------------------------------------------
@@ -260,13 +314,18 @@ def from_toml(text: str, where: str) -> TrainConfig:
     Raises:
         ConfigError: not TOML, an unknown key or a value of the wrong type.
     """
+    table = read_toml(text, where)
+    if not isinstance(table.get("game"), str):
+        raise ConfigError(f"{where} is not the configuration of a run of self-play: it does not name a game.")
+    return merge(TrainConfig(game=table["game"]), table, where)
+
+
+def read_toml(text: str, where: str) -> dict[str, Any]:
+    """The table that ``text`` is. Raises ConfigError, naming the file ``where``."""
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}.") from None
-    if not isinstance(table.get("game"), str):
-        raise ConfigError(f"{where} is not the configuration of a run: it does not name a game.")
-    return merge(TrainConfig(game=table["game"]), table, where)
 
 
 def merge(config: Config, table: Mapping[str, Any], where: str) -> Config:

@@ -13,8 +13,8 @@ import games
 from agents.network_evaluator import use_one_thread
 from arena.accuracy import measure_accuracy
 from arena.config import TrainConfig
+from arena.match import match
 from arena.ratings import rate
-from arena.tournament import match
 from games import UnsupportedError, solved
 
 BEATEN = 0.97
@@ -84,8 +84,8 @@ class Judge:
         self._config = config
         self._game = games.make(config.game)
         self._rng = np.random.default_rng(seed)
-        try:
-            self._has_solution = bool(len(solved.load(config.game).states))
+        try:  # solved positions come without the moves before them, which a network that reads sequences needs
+            self._has_solution = config.network.reads == "planes" and bool(len(solved.load(config.game).states))
         except UnsupportedError:
             self._has_solution = False
 
@@ -146,13 +146,10 @@ def elo_curve(history: tuple[Score, ...], anchors: tuple[str, ...]) -> dict[int,
     steps = sorted({score.step for score in history})
     names = sorted({snapshot_name(step) for step in steps} | {score.opponent for score in history})
     row = {name: index for index, name in enumerate(names)}
-    points, played = np.zeros((2, len(names), len(names)))
+    counts = np.zeros((len(names), len(names), 3))
     for score in history:
-        a, b = row[snapshot_name(score.step)], row[score.opponent]
-        points[a, b] += score.points
-        points[b, a] += score.games - score.points
-        played[a, b] += score.games
-        played[b, a] += score.games
-    table = rate(names, points, played, anchor=next((anchor for anchor in anchors if anchor in row), None))
+        counts[row[snapshot_name(score.step)], row[score.opponent]] += score.wins, score.draws, score.losses
+    zero = next(({anchor: 0.0} for anchor in anchors if anchor in row), None)
+    table = rate(names, counts, anchors=zero, seats=False)
     interval = table.interval
     return {step: (float(table.elo[i]), float(interval[i])) for step in steps for i in [row[snapshot_name(step)]]}

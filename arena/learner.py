@@ -1,31 +1,36 @@
-"""Trains a policy-value network on batches of positions: Muon, a cosine, and the moving average of weights that plays.
+"""Trains a network on batches: Muon, a cosine, and the moving average of weights that plays.
 
-The losses are AlphaZero's (Silver et al., 2018): cross-entropy of the policy and squared error of the value.
+``Trainer`` is that much for any network; ``Learner`` is the one for policy and value, from self-play or from games of
+others. Its losses are AlphaZero's (Silver et al., 2018): cross-entropy of the policy and squared error of the value.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from agents.network_evaluator import best_device, best_precision
-from agents.networks.core import NetworkConfig, PolicyValueNetwork, build_network
-from agents.networks.heads import answering_layers
+from agents.networks.core import Classifier, NetworkConfig, PictureSpec, PolicyValueNetwork, build_network
+from agents.networks.heads import OutcomeHead, answering_layers
 from arena.muon import Muon
 from arena.records import SampleBatch
 from games import ArenaError, GameSpec
 
 if TYPE_CHECKING:
-    from arena.config import LearnerConfig
+    from arena.config import OptimizerConfig
 
 Weights = dict[str, np.ndarray]
+NetworkT = TypeVar("NetworkT", PolicyValueNetwork, Classifier)
+BatchT = TypeVar("BatchT")
 _ILLEGAL_LOGIT = -1e9  # finite, so that a target of zero times its log-probability stays zero
 
 
@@ -54,14 +59,17 @@ class Losses:
     steps: int
 
 
-class Learner:
+class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
     """A network in training, its optimizers, and the moving average of its weights.
 
+    Subclasses say what a batch is and what it loses.
+
     Args:
-        spec: the game, for the shapes.
-        network_config: what network to build.
+        spec: what the network is for.
+        network_config: what network that is; a checkpoint keeps both.
+        build: makes one, freshly initialised.
         config: how to train it.
-        seed: what the first weights are drawn from.
+        seed: what the first weights, and the units that are dropped at each step, are drawn from.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         precision: ``"auto"`` (bfloat16 where it is native), ``"fp32"`` or ``"bf16"``.
         threads: CPU threads of this process.
@@ -70,11 +78,15 @@ class Learner:
         ArenaError: a device that is not there, or a precision that does not exist.
     """
 
+    parts: tuple[str, ...]
+    """The names of what ``_loss`` reports."""
+
     def __init__(
         self,
-        spec: GameSpec,
+        spec: GameSpec | PictureSpec,
         network_config: NetworkConfig,
-        config: LearnerConfig,
+        build: Callable[[], NetworkT],
+        config: OptimizerConfig,
         seed: int,
         *,
         device: str = "auto",
@@ -88,22 +100,25 @@ class Learner:
         self.device = best_device(device)
         self.precision = best_precision(self.device, precision)
         self.steps = 0
+        self._build, self._seed = build, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = build_network(network_config, spec.observation_shape, spec.num_actions)
-        self.network: PolicyValueNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = build()
+        self.network: NetworkT = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self._parameters = dict(self.network.named_parameters())
         self._optimizers = self._make_optimizers()
         self._average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        self._sums = torch.zeros(5, device=self.device)
+        self._drops = _drops_units(self.network)
+        self._sums = torch.zeros(len(self.parts) + 1, device=self.device)
         self._summed_steps = 0
 
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for the weights of hidden layers, where the configuration says so, and AdamW for all else."""
         decay = self.config.weight_decay
-        answering = {layer.weight for layer in answering_layers(self.network)}
-        hidden = [p for p in self._parameters.values() if p.ndim >= 2 and p not in answering]
+        not_hidden = {layer.weight for layer in answering_layers(self.network)}
+        not_hidden |= {module.weight for module in self.network.modules() if isinstance(module, nn.Embedding)}
+        hidden = [p for p in self._parameters.values() if p.ndim >= 2 and p not in not_hidden]
         if self.config.optimizer == "adamw":
             hidden = []
         others = [p for p in self._parameters.values() if p not in set(hidden)]
@@ -123,9 +138,10 @@ class Learner:
         warmup = min(1.0, (self.steps + 1) / max(1, self.config.warmup_steps))
         return self.config.learning_rate * warmup * cosine
 
-    def step(self, batch: SampleBatch, progress: float) -> None:
-        """One gradient update on ``batch``. What it lost is added up on the device; ``losses`` reads the sum."""
-        loss, parts = self._loss(batch)
+    def step(self, batch: BatchT, progress: float) -> None:
+        """One gradient update on ``batch``. What it lost is added up on the device; ``means`` reads the sum."""
+        with self._drawing_units():
+            loss, parts = self._loss(batch)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
@@ -139,22 +155,19 @@ class Learner:
         self._sums += torch.stack([*parts, norm.detach()]).float()
         self._update_average()
 
-    def _loss(self, batch: SampleBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The loss of one batch, and the detached parts that are reported."""
-        observation = self._tensor(batch.observation).contiguous(memory_format=torch.channels_last)
-        mask, target = self._tensor(batch.legal_action_mask), self._tensor(batch.policy_target)
-        weight = self._tensor(batch.weight)
-        weight = weight / weight.sum().clamp(min=1e-6)
-        with self._autocast():
-            output = self.network(observation)
-        log_policy = F.log_softmax(output.policy_logits.float().masked_fill(~mask, _ILLEGAL_LOGIT), dim=1)
-        policy_loss = -(weight * (target * log_policy).sum(dim=1)).sum()
-        value_loss = (weight * (output.value.float() - self._tensor(batch.value_target)).square()).sum()
-        with torch.no_grad():
-            target_entropy = (weight * torch.special.entr(target).sum(dim=1)).sum()
-            policy_entropy = (weight * torch.special.entr(log_policy.exp()).sum(dim=1)).sum()
-        parts = [policy_loss.detach(), value_loss.detach(), target_entropy, policy_entropy]
-        return policy_loss + self.config.value_loss_weight * value_loss, parts
+    @abc.abstractmethod
+    def _loss(self, batch: BatchT) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The loss of one batch, and the detached ``parts`` that are reported."""
+
+    @contextlib.contextmanager
+    def _drawing_units(self) -> Iterator[None]:
+        """Within, dropped units are drawn from the seed and the step alone, so that a resumed run draws the same."""
+        if not self._drops:
+            yield
+            return
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence([self._seed, self.steps]).generate_state(1)[0]))
+            yield
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -174,13 +187,12 @@ class Learner:
         for name in state.keys() - set(floating):
             self._average[name].copy_(state[name])
 
-    def losses(self) -> Losses:
-        """The means since the last call."""
-        means = (self._sums / self._summed_steps).tolist() if self._summed_steps else [math.nan] * 5
-        result = Losses(*means, steps=self._summed_steps)
+    def means(self) -> tuple[dict[str, float], int]:
+        """The means of ``parts`` and of the gradient's length since the last call, and over how many steps they are."""
+        steps, self._summed_steps = self._summed_steps, 0
+        means = (self._sums / steps).tolist() if steps else [math.nan] * len(self._sums)
         self._sums.zero_()
-        self._summed_steps = 0
-        return result
+        return dict(zip((*self.parts, "gradient_norm"), means, strict=True)), steps
 
     # ---- weights and state -------------------------------------------------------------------------------------------
 
@@ -192,11 +204,26 @@ class Learner:
         """A copy of the moving average of the weights, which is what plays, by name."""
         return _numpy(self._average)
 
-    def playing_network(self) -> PolicyValueNetwork:
+    def playing_network(self) -> NetworkT:
         """A network on the CPU, in evaluation mode, with ``playing_weights``."""
-        network = build_network(self.network_config, self.spec.observation_shape, self.spec.num_actions)
+        network = self._build()
         network.load_state_dict({name: tensor.cpu() for name, tensor in self._average.items()})
         return network.eval()
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Takes the weights of another network before the first step.
+
+        Raises:
+            LearnerStateError: they are not those of a network of this shape.
+        """
+        mine = self.network.state_dict()
+        if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in mine.items()}:
+            raise LearnerStateError(
+                "The network to start from has another shape; leave the network settings out, and its own are used."
+            )
+        self.network.load_state_dict(dict(weights))
+        for name, tensor in self._average.items():
+            tensor.copy_(weights[name])
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
         """All that a resume needs: tensors by name, and counters."""
@@ -243,5 +270,74 @@ class Learner:
                     yield optimizer, keys, names[parameter], parameter
 
 
+class PlayerTrainer(Trainer[PolicyValueNetwork, BatchT]):
+    """The trainer of a policy-value network, for ``Trainer``'s arguments without ``build``."""
+
+    def __init__(
+        self,
+        spec: GameSpec,
+        network_config: NetworkConfig,
+        config: OptimizerConfig,
+        seed: int,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        def build() -> PolicyValueNetwork:
+            return build_network(network_config, spec.observation_shape, spec.num_actions)
+
+        options = {"device": device, "precision": precision}
+        super().__init__(spec, network_config, build, config, seed, threads=threads, **options)
+
+    def _value_losses(self, features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """What the value of each of ``features`` ``[B, …]`` loses against ``target`` ``[B]`` in [-1, 1].
+
+        The squared error; or, where the head gives chances of outcomes, their cross-entropy with the surest outcomes
+        whose mean is the target: 0.4 is a win with 0.4, else a draw.
+        """
+        with self._autocast():
+            head = self.network.value
+            if not isinstance(head, OutcomeHead):
+                return (head(features).float() - target).square()
+            logits = head.outcome_logits(features)
+        chances = torch.stack([(-target).clamp(min=0), 1 - target.abs(), target.clamp(min=0)], dim=1)
+        return F.cross_entropy(logits.float(), chances, reduction="none")
+
+
+class Learner(PlayerTrainer[SampleBatch]):
+    """Learns from single positions: those of self-play, or of games that others played."""
+
+    parts = ("policy", "value", "target_entropy", "policy_entropy")
+
+    def _loss(self, batch: SampleBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        observation = self._tensor(batch.observation).contiguous(memory_format=torch.channels_last)
+        mask, target = self._tensor(batch.legal_action_mask), self._tensor(batch.policy_target)
+        weight = self._tensor(batch.weight)
+        weight = weight / weight.sum().clamp(min=1e-6)
+        with self._autocast():
+            features = self.network.backbone(observation)
+            logits = self.network.policy(features)
+        log_policy = F.log_softmax(logits.float().masked_fill(~mask, _ILLEGAL_LOGIT), dim=1)
+        policy_loss = -(weight * (target * log_policy).sum(dim=1)).sum()
+        value_loss = (weight * self._value_losses(features, self._tensor(batch.value_target))).sum()
+        with torch.no_grad():
+            target_entropy = (weight * torch.special.entr(target).sum(dim=1)).sum()
+            policy_entropy = (weight * torch.special.entr(log_policy.exp()).sum(dim=1)).sum()
+        parts = [policy_loss.detach(), value_loss.detach(), target_entropy, policy_entropy]
+        return policy_loss + self.config.value_loss_weight * value_loss, parts
+
+    def losses(self) -> Losses:
+        """The means since the last call."""
+        means, steps = self.means()
+        return Losses(**means, steps=steps)
+
+
 def _numpy(state: Mapping[str, torch.Tensor]) -> Weights:
     return {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in state.items()}
+
+
+def _drops_units(network: nn.Module) -> bool:
+    """Whether any layer drops units in training; layers say so as ``p`` (nn.Dropout) or ``dropout``."""
+    shares = (module.__dict__.get("p" if isinstance(module, nn.Dropout) else "dropout") for module in network.modules())
+    return any(isinstance(share, float) and share > 0 for share in shares)

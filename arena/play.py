@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Agent, PatientAgent, SearchResult
+from agents.core import Agent, ForfeitError, PatientAgent, SearchResult, act
+from arena.adjudication import Adjudication, Adjudicator
 from arena.records import Pairing, Trajectory
+from arena.streams import Streams
 from games import ArenaError, EndReason, Game, IllegalActionError
 
 Array = np.ndarray
@@ -36,16 +38,31 @@ class GamePool:
         pairings: the games to play, in order; may be endless.
         slots: how many games are in flight at most.
         rng: the only source of randomness, handed to the agents.
+        streams: whether each game draws from a stream of its own, that of its pairing's ``seed``, instead of ``rng``:
+            then it is the same game whatever is played beside it.
+        adjudication: when games are over before the rules end them; None = never.
     """
 
     def __init__(
-        self, game: Game, agents: Sequence[Agent], pairings: Iterator[Pairing], slots: int, rng: np.random.Generator
+        self,
+        game: Game,
+        agents: Sequence[Agent],
+        pairings: Iterator[Pairing],
+        slots: int,
+        rng: np.random.Generator,
+        *,
+        streams: bool = False,
+        adjudication: Adjudication | None = None,
     ) -> None:
         self.weights_version = 0
         self._game, self._agents, self._pairings, self._rng = game, tuple(agents), iter(pairings), rng
         self._patient = [agent if isinstance(agent, PatientAgent) else None for agent in self._agents]
+        self._streams = Streams(slots, rng) if streams else None
+        self._adjudicator = Adjudicator(adjudication, slots) if adjudication else None
+        self._max_plies = min((adjudication and adjudication.max_plies) or game.spec.max_plies, game.spec.max_plies)
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
+        self._stopped: dict[int, tuple[int, EndReason, str]] = {}  # by slot: winner or -1, how and why
         self._states = game.init(slots)
         self._active = np.zeros(slots, bool)
         self._thinking = np.zeros(slots, bool)  # a patient agent has been given the position and not answered yet
@@ -80,10 +97,16 @@ class GamePool:
         to_move = self._seats[live, self._states["to_play"][live]]
         for number, agent in enumerate(self._agents):
             if len(slots := live[to_move == number]):
-                self._record(agent, *self._ask(number, slots))
+                ready, result = self._ask(number, slots)
+                if len(ready):
+                    self._record(agent, ready, result)
         finished = np.flatnonzero(self._active & self._over())
         self._active[finished] = False
         returns = self._game.returns(self._states[finished])
+        for row, slot in enumerate(finished):
+            if (winner := self._stopped.get(int(slot), (-1,))[0]) >= 0:
+                returns[row] = -1.0
+                returns[row, winner] = 1.0
         return [self._trajectory(int(slot), returns[row]) for row, slot in enumerate(finished)]
 
     def _ask(self, number: int, slots: Array) -> tuple[Array, SearchResult]:
@@ -92,25 +115,44 @@ class GamePool:
         self._oldest[new] = np.minimum(self._oldest[new], self.weights_version)
         agent = self._patient[number]
         if agent is None:
-            return slots, self._agents[number].act(self._states[slots], self._rng, slots)
+            states, moves, plies = self._states[slots], self._moves[slots], self._plies[slots]
+            try:
+                return slots, act(self._agents[number], states, moves, plies, self._rng_of(slots), slots)
+            except ForfeitError as error:
+                for row, (reason, why) in error.ends.items():
+                    self._stopped[int(slots[row])] = 1 - int(states["to_play"][row]), reason, why
+                rows = np.array([row for row in range(len(slots)) if row not in error.ends], np.int64)
+                chosen = error.result
+                parts = chosen.action[rows], chosen.action_weights[rows], chosen.value[rows], chosen.visit_counts[rows]
+                return slots[rows], SearchResult(*parts)
         if len(new):
-            agent.begin(self._states[new], self._rng, new)
+            agent.begin(self._states[new], self._rng_of(new), new)
             self._thinking[new] = True
         ready, result = agent.finished()
         self._thinking[ready] = False
         return ready, result
 
+    def _rng_of(self, slots: Array) -> np.random.Generator:
+        return self._rng if self._streams is None else self._streams.of(slots)
+
     def _over(self) -> Array:
-        return self._states["terminated"] | (self._plies >= self._game.spec.max_plies)
+        over = self._states["terminated"] | (self._plies >= self._max_plies)
+        over[list(self._stopped)] = True
+        return over
 
     def _record(self, agent: Agent, slots: Array, result: SearchResult) -> None:
         """Plays what ``agent`` chose in ``slots``, and keeps what there is to learn from it."""
+        to_play = self._states["to_play"][slots]
         try:
             self._play(slots, result.action)
         except IllegalActionError as error:
             raise IllegalActionError(f"Agent {agent.name!r} chose an illegal move: {error}") from None
         plies = self._plies[slots] - 1
         self._root_values[slots, plies] = result.value
+        if self._adjudicator is not None:
+            self._stopped |= self._adjudicator.ends(slots, to_play, result.value, plies + 1)
+            for slot in slots[self._states["terminated"][slots]]:
+                self._stopped.pop(int(slot), None)
         rows, actions = np.nonzero(result.action_weights)
         lengths = np.bincount(rows, minlength=len(slots))
         sizes = self._policy_sizes[slots]
@@ -150,8 +192,14 @@ class GamePool:
         self._states[slots] = self._game.init(len(slots))
         self._active[slots], self._oldest[slots] = True, _NO_VERSION
         self._plies[slots] = self._policy_sizes[slots] = 0
+        if self._adjudicator is not None:
+            self._adjudicator.start(slots)
         for slot, pairing in started:
             self._in_flight[slot], self._seats[slot] = pairing, pairing.seats
+            if pairing.start:
+                self._states[slot] = self._game.parse_state(pairing.start)[0]
+            if self._streams is not None:
+                self._streams.start(slot, pairing.seed)
         for ply in range(max(len(pairing.opening) for _, pairing in started)):
             opened = [(slot, pairing.opening[ply]) for slot, pairing in started if len(pairing.opening) > ply]
             try:
@@ -164,7 +212,10 @@ class GamePool:
         assert pairing is not None
         self._in_flight[slot] = None
         terminated = bool(self._states["terminated"][slot])
-        ended = EndReason.WIN if returns.any() else EndReason.DRAW
+        ended, note = EndReason.WIN if returns.any() else EndReason.DRAW, ""
+        if not terminated:
+            _, ended, note = self._stopped.get(slot, (-1, EndReason.TRUNCATED, f"cut after {plies} plies"))
+        self._stopped.pop(slot, None)
         return Trajectory(
             pairing=pairing,
             moves=self._moves[slot, :plies].copy(),
@@ -173,9 +224,10 @@ class GamePool:
             policy_weights=self._policy_weights[slot, :size].copy(),
             root_values=self._root_values[slot, :plies].copy(),
             returns=returns.copy(),
-            end_reason=ended if terminated else EndReason.TRUNCATED,
+            end_reason=ended,
             terminated=terminated,
             weights_version=min(int(self._oldest[slot]), self.weights_version),
+            note=note,
         )
 
     def state(self) -> dict[str, Any]:
@@ -189,7 +241,7 @@ class GamePool:
             "exhausted": self._exhausted,
             "weights_version": self.weights_version,
             "rng": self._rng.bit_generator.state,
-            "in_flight": [p and [p.number, p.seats, p.opening, p.seed] for p in self._in_flight],
+            "in_flight": [p and [p.number, p.seats, p.opening, p.seed, p.start] for p in self._in_flight],
         }
         arrays = {name: getattr(self, f"_{name}").copy() for name in _RECORDED}
         return {**arrays, "states": self._states.copy().view(np.uint8), "pool": facts}
@@ -204,7 +256,7 @@ class GamePool:
             raise ResumeError(f"The saved games are {saved}, not {self._identity()}: resume with the same settings.")
         self._exhausted, self.weights_version = facts["exhausted"], facts["weights_version"]
         self._rng.bit_generator.state = facts["rng"]
-        self._in_flight = [p and Pairing(p[0], tuple(p[1]), tuple(p[2]), p[3]) for p in facts["in_flight"]]
+        self._in_flight = [p and Pairing(p[0], tuple(p[1]), tuple(p[2]), *p[3:]) for p in facts["in_flight"]]
         self._states = state["states"].view(self._game.dtype).copy()
         for name in _RECORDED:
             setattr(self, f"_{name}", state[name].copy())

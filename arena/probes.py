@@ -64,7 +64,7 @@ def timed(seconds: float, work: Callable[[], int]) -> float:
 def random_positions(game: Game, count: int, rng: np.random.Generator) -> Array:
     """``count`` positions that are not over, from all stages of random play."""
     states = game.init(count)
-    for _ in range(game.spec.max_plies * 3):
+    for _ in range(min(3 * game.spec.max_plies, 250)):  # by then nearly all games have been started anew
         play_randomly(game, states, rng)
         states[rng.random(count) < 0.02] = game.init(1)[0]
     return states

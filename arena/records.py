@@ -19,13 +19,15 @@ class Pairing:
         number: which game of the run or tournament this is.
         seats: for each seat, the index of the agent that sits there.
         opening: actions played before anyone chooses.
-        seed: what the opening was drawn from.
+        seed: what the opening, or in a tournament the whole game, is drawn from.
+        start: the position that the opening begins in, as the game writes it; "" = the game's own start.
     """
 
     number: int
     seats: tuple[int, ...]
     opening: tuple[int, ...] = ()
     seed: int = 0
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Trajectory:
         end_reason: how it ended.
         terminated: the rules ended it (otherwise it was truncated by us).
         weights_version: the oldest network version that chose a move in it.
+        note: what there is to say about the end: who gave up and why, or how it was adjudicated.
     """
 
     pairing: Pairing
@@ -55,6 +58,7 @@ class Trajectory:
     end_reason: EndReason
     terminated: bool
     weights_version: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,30 @@ class MatchRecord:
     """One finished game of a match or tournament, as one line of JSON keeps it.
 
     Attributes:
-        number: which game it was.
         agents: the agents' names by seat.
+        number: which of the games with these seats it is. The agents' other game with this number, seats swapped, has
+            the same opening: the two are a pair.
+        start: the position it began in, as the game writes it; "" = the game's own start.
         opening: actions played before anyone chose.
         moves: every action, the opening included.
+        values: what the player of each move expected, in [-1, 1]; None where nobody said.
         returns: by seat, in [-1, 1].
         end_reason: how it ended, in lower case.
-        seed: the tournament's seed.
+        note: what there is to say about the end: who gave up and why, or how it was adjudicated.
+        seed: what all its random numbers came from.
     """
 
-    number: int
     agents: tuple[str, ...]
+    number: int
+    start: str
     opening: tuple[int, ...]
     moves: tuple[int, ...]
+    values: tuple[float | None, ...]
     returns: tuple[float, ...]
     end_reason: str
+    note: str
     seed: int
+
+    def points_of(self, name: str) -> float:
+        """1 for a win of ``name``, ½ for a draw, 0 for a loss."""
+        return (float(np.sign(self.returns[self.agents.index(name)])) + 1.0) / 2.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 import agents
-from agents.core import Agent, Array, value_for_player
+from agents.core import Agent, Array, RemarkingAgent, SearchResult, act, value_for_player
 from agents.human_agent import HumanAgent, MovePrompt, PlayerLeftError
 from games import Game
 
@@ -49,6 +50,7 @@ class PlaySession:
         self._rng, self._hint_rng = rng.spawn(2)  # hints must not change how the opponent plays on
         self._prompt = MovePrompt(game, source, screen)
         self._history = [game.init(1)]  # positions [1], oldest first
+        self._moves: list[int] = []  # that led from each to the next
 
     def run(self) -> None:
         """Plays until the game ends or the person leaves, and says which."""
@@ -70,6 +72,8 @@ class PlaySession:
             return
         self._prompt.show(self._state)
         say(self._outcome())
+        if isinstance(self._opponent, RemarkingAgent) and (remark := self._opponent.remark()):
+            say(remark)
 
     @property
     def _state(self) -> np.void:
@@ -79,6 +83,7 @@ class PlaySession:
         states = self._history[-1].copy()
         self._game.step(states, [action])
         self._history.append(states)
+        self._moves.append(action)
 
     def _persons_turn(self) -> None:
         answer = self._prompt.ask(self._state, COMMANDS)
@@ -97,18 +102,28 @@ class PlaySession:
         if isinstance(self._opponent, HumanAgent):
             result = self._opponent.act(self._history[-1], self._rng)
         else:
-            result = self._opponent.act(self._history[-1], self._rng, np.zeros(1, dtype=np.int64))
+            result = self._ask(self._history[-1], self._rng, (), np.zeros(1, dtype=np.int64))
         action, value = int(result.action[0]), float(result.value[0])
         opinion = "" if np.isnan(value) else f" (it rates its position {value:+.2f})"
         self._prompt.say(f"{self._opponent.name} plays {self._game.action_to_string(self._state, action)}{opinion}")
         self._play(action)
+
+    def _ask(
+        self, states: Array, rng: np.random.Generator, last: Sequence[int] | Array, slots: Array | None = None
+    ) -> SearchResult:
+        """What the opponent says of ``states`` ``[B]``: the position of the game, or those that follow from one of the
+        moves ``last`` each."""
+        moves = np.array(self._moves, np.int64)[None].repeat(len(states), axis=0)
+        if len(last):
+            moves = np.concatenate([moves, np.asarray(last, np.int64)[:, None]], axis=1)
+        return act(self._opponent, states, moves, np.full(len(states), moves.shape[1]), rng, slots)
 
     def _undo(self) -> None:
         own = [index for index, states in enumerate(self._history[:-1]) if states["to_play"][0] == self._seat]
         if not own:
             self._prompt.say("There is no move of yours to take back.")
             return
-        del self._history[own[-1] + 1 :]
+        del self._history[own[-1] + 1 :], self._moves[own[-1] :]
         self._opponent.reset()  # its tree grew below moves that were never played
 
     def _help(self) -> str:
@@ -121,7 +136,7 @@ class PlaySession:
         """The opponent's view of the position: a line per move with policy, visits and the value after it."""
         if isinstance(self._opponent, HumanAgent):
             return "Hints come from the opponent, and this one is a person."
-        result = self._opponent.act(self._history[-1], self._hint_rng)
+        result = self._ask(self._history[-1], self._hint_rng, ())
         legal = np.flatnonzero(self._game.legal_action_mask(self._history[-1])[0])
         values = self._values_after(legal)
         names = [self._game.action_to_string(self._state, int(action)) for action in legal]
@@ -141,7 +156,7 @@ class PlaySession:
         values = self._game.returns(after)[:, self._seat].astype(np.float64)
         open_ = np.flatnonzero(~after["terminated"])
         if len(open_):
-            result = self._opponent.act(after[open_], self._hint_rng)
+            result = self._ask(after[open_], self._hint_rng, actions[open_])
             values[open_] = value_for_player(result.value, after["to_play"][open_], self._seat)
         return values
 

@@ -1,265 +1,308 @@
-"""Matches and round robins: the same play loop as self-play, paired openings, and ratings with error bars.
+"""Tournaments on disk: what is played, and every finished game, from which a tournament that was cut off goes on.
 
-Every opening (a few random plies) is played twice by each pair of agents, once from each seat, so that neither the
-first move nor a lopsided opening favours anybody; and all pairs meet on the same openings.
+Games are those of ``arena.match``, so a tournament that was killed and resumed is the one that was not, as far as its
+agents are the same (engines that play by the clock are not).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, Literal, get_args
 
-import numpy as np
-
+import agents as agent_registry
+import games as game_registry
 from agents.core import Agent
-from arena.openings import random_openings
-from arena.play import play_games
-from arena.ratings import RatingTable, rate, tally
-from arena.records import MatchRecord, Pairing, Trajectory
+from agents.files import make_directory, write_atomically
+from arena.adjudication import Adjudication
+from arena.formats import Fixture, Format, Gauntlet, RoundRobin, SequentialTest, Swiss
+from arena.match import SLOTS, default_opening_plies, play_fixtures, rate_records
+from arena.opening_book import FileOpeningBook, Opening, Openings, RandomOpeningBook
+from arena.ratings import RatingTable
+from arena.records import MatchRecord
+from arena.results import fixture_of, read_records, to_json_line
+from arena.sprt import Sprt
 from games import ArenaError, Game
 
-SLOTS = 256
-"""Games in flight at once."""
+try:
+    import fcntl
+except ImportError:  # on Windows nobody keeps two processes from playing the same tournament
+    fcntl = None
 
 RESULTS = "games.jsonl"
 """The file of a tournament's directory that holds its games, one per line."""
+SETTINGS = "tournament.json"
+"""The file of a tournament's directory that says what is played."""
+
+FormatName = Literal["round-robin", "gauntlet", "swiss", "sprt"]
 
 
 class TournamentError(ArenaError):
-    """A tournament that cannot be played, or a results file that cannot be read."""
+    """A tournament that cannot be played, or a directory that holds none."""
 
 
 @dataclass(frozen=True)
-class MatchResult:
-    """A match between two agents, seen from the first.
+class Settings:
+    """All that decides what a tournament's games are; kept beside them.
 
     Attributes:
-        wins, draws, losses: games.
-        elo: the first agent's Elo over the second.
-        interval: half the width of its 95 % interval.
-        records: the games.
+        game: what ``games.make`` takes.
+        agents: what ``agents.make`` takes; also the agents' names.
+        format: who meets whom, see ``arena.formats``.
+        games: games of each two agents that meet; in a sequential test, the most.
+        rounds: of the Swiss system.
+        seed: what openings and games are drawn from.
+        book: a file of openings; "" = random moves.
+        opening_plies: the fewest and the most random plies; of a book's games, the second is the most that are played.
+            None = the game's default, or all of a book's moves.
+        balance_by: the agent that random openings must look balanced to; "" = nobody.
+        balance: the largest value that looks balanced.
+        adjudication: when games end before the rules end them.
+        sprt: the sequential test.
     """
 
-    wins: int
-    draws: int
-    losses: int
-    elo: float
-    interval: float
-    records: tuple[MatchRecord, ...]
+    game: str
+    agents: tuple[str, ...]
+    format: FormatName = "round-robin"
+    games: int = 40
+    rounds: int = 5
+    seed: int = 0
+    book: str = ""
+    opening_plies: tuple[int, int] | None = None
+    balance_by: str = ""
+    balance: float = 0.2
+    adjudication: Adjudication | None = None
+    sprt: Sprt | None = None
+
+    def make_format(self) -> Format:
+        """Raises FormatError where these agents cannot play it."""
+        if self.format == "sprt":
+            return SequentialTest(self.agents, self.games, self.sprt or Sprt())
+        if self.format == "swiss":
+            return Swiss(self.agents, self.games, self.rounds, self.seed)
+        return (Gauntlet if self.format == "gauntlet" else RoundRobin)(self.agents, self.games)
+
+    def make_game(self) -> Game:
+        """Raises TournamentError where the game is not for two."""
+        game = game_registry.make(self.game)
+        if game.spec.num_players != 2:
+            raise TournamentError(f"{self.game} has {game.spec.num_players} player; tournaments need games for two.")
+        return game
+
+    def make_openings(self, game: Game) -> Openings:
+        """Raises ArenaError where there are none to be had."""
+        if self.book:
+            return FileOpeningBook(game, Path(self.book), self.seed, plies=self.opening_plies and self.opening_plies[1])
+        judge = agent_registry.make(self.balance_by, game) if self.balance_by else None
+        plies = self.opening_plies or default_opening_plies(game)
+        return RandomOpeningBook(game, plies, self.seed, judge=judge, balance=self.balance)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Raises ValueError, TypeError or ArenaError on anything else than what ``to_json`` wrote."""
+        given = json.loads(text)
+        if not isinstance(given, dict) or set(given) != {field.name for field in dataclasses.fields(cls)}:
+            raise ValueError("it must have the keys of a tournament's settings and no other")
+        for key in ("game", "format", "book", "balance_by"):
+            if not isinstance(given[key], str):
+                raise ValueError(f"{key} must be a text")
+        for key in ("games", "rounds", "seed"):
+            if type(given[key]) is not int:
+                raise ValueError(f"{key} must be a whole number")
+        if given["format"] not in get_args(FormatName):
+            raise ValueError(f"the format must be one of {', '.join(get_args(FormatName))}")
+        if not isinstance(given["agents"], list) or not all(isinstance(name, str) for name in given["agents"]):
+            raise ValueError("agents must be a list of texts")
+        given["agents"] = tuple(given["agents"])
+        if given["opening_plies"] is not None:
+            low, high = given["opening_plies"]
+            given["opening_plies"] = int(low), int(high)
+        given["balance"] = float(given["balance"])
+        given["adjudication"] = given["adjudication"] and Adjudication(**given["adjudication"])
+        given["sprt"] = given["sprt"] and Sprt(**given["sprt"])
+        return cls(**given)
+
+
+class Tournament:
+    """A tournament in a directory.
+
+    Attributes:
+        settings: what is played.
+        game, format: as the settings say.
+        records: the games that were played, by fixture.
+        points: of their first agents.
+    """
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self.directory, self.settings = directory, settings
+        self.game, self.format = settings.make_game(), settings.make_format()
+        self.records: dict[Fixture, MatchRecord] = {}
+        self.points: dict[Fixture, float] = {}
+        self._openings: Openings | None = None
+
+    @classmethod
+    def create(cls, directory: Path, settings: Settings) -> Tournament:
+        """A new tournament. Nothing is written before ``play``.
+
+        Raises:
+            ArenaError: a tournament that cannot be played, or a directory that holds one already.
+        """
+        if (directory / SETTINGS).exists() or (directory / RESULTS).exists():
+            raise TournamentError(f"{directory} holds a tournament already; give another --out, or --resume.")
+        return cls(directory, settings)._with_openings()
+
+    @classmethod
+    def load(cls, directory: Path) -> Tournament:
+        """The tournament in ``directory``, as far as it was played.
+
+        Raises:
+            TournamentError: there is none, or it is damaged; names the file and the line.
+        """
+        path = directory / SETTINGS
+        try:
+            settings = Settings.from_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TournamentError(f"{directory} holds no tournament: there is no {path}.") from None
+        except (OSError, ValueError, TypeError, ArenaError) as error:
+            raise TournamentError(f"{path} is not the settings of a tournament: {error}.") from None
+        tournament = cls(directory, settings)
+        tournament._read()
+        return tournament
+
+    @classmethod
+    def resume(cls, directory: Path, settings: Settings) -> Tournament:
+        """The tournament in ``directory``, to be played on: by the same settings, or with agents or games added.
+
+        Raises:
+            TournamentError: there is none, or it was played by other settings or from another book.
+        """
+        before = cls.load(directory)
+        for field in dataclasses.fields(Settings):
+            old, new = getattr(before.settings, field.name), getattr(settings, field.name)
+            if field.name == "agents" and before.format.grows:
+                fits = new[: len(old)] == old
+            else:
+                fits = new >= old if field.name == "games" and before.format.grows else new == old
+            if not fits:
+                name = field.name.replace("_", "-")
+                more = "; agents are added at the end" if field.name == "agents" and before.format.grows else ""
+                raise TournamentError(f"{directory} was played with {name} {_shown(old)}, not {_shown(new)}{more}.")
+        tournament = cls(directory, settings)
+        tournament.records, tournament.points = before.records, before.points
+        return tournament._with_openings()
+
+    def play(
+        self,
+        players: Sequence[Agent],
+        *,
+        slots: int = SLOTS,
+        on_games: Callable[[list[MatchRecord]], object] = lambda _: None,
+    ) -> None:
+        """Plays the games that are missing. Each is on the disk before ``on_games`` hears of it.
+
+        Raises:
+            ArenaError: the directory cannot be written, another process plays this tournament, or an agent does what
+                it must not.
+        """
+        by_name = dict(zip(self.settings.agents, players, strict=True))
+        if self._openings is None:
+            raise TournamentError(f"The tournament in {self.directory} was loaded to be looked at; resume it instead.")
+        make_directory(self.directory)
+        with self._results_file() as file:
+            write_atomically(self.directory / SETTINGS, self.settings.to_json().encode())
+            while missing := [one for one in self.format.fixtures(self.points) if one not in self.records]:
+                for finished in play_fixtures(
+                    self.game,
+                    by_name,
+                    missing,
+                    self._openings,
+                    seed=self.settings.seed,
+                    slots=slots,
+                    adjudication=self.settings.adjudication,
+                ):
+                    self._append(file, finished)
+                    on_games(finished)
+                    if self.format.is_decided(self.points):
+                        break
 
     @property
-    def score(self) -> float:
-        """The first agent's share of the points, 0 … 1."""
-        return (self.wins + self.draws / 2) / max(self.wins + self.draws + self.losses, 1)
+    def counted(self) -> list[MatchRecord]:
+        """The games that count, in the order of the format, whatever order they were played in."""
+        return [self.records[fixture] for fixture in self.format.counted(self.points)]
 
+    def ratings(self, anchors: Mapping[str, float] | None = None) -> RatingTable:
+        """Everybody's rating by the games that count."""
+        return rate_records(self.settings.agents, self.counted, anchors)
 
-def match(
-    game: Game,
-    agent_a: Agent,
-    agent_b: Agent,
-    games: int,
-    rng: np.random.Generator,
-    *,
-    opening_plies: tuple[int, int] | None = None,
-    slots: int = SLOTS,
-) -> MatchResult:
-    """Plays ``games`` games (an even number) between two agents, seats swapped, and rates the first."""
-    names = (agent_a.name, agent_b.name) if agent_a.name != agent_b.name else (agent_a.name, f"{agent_b.name} (2)")
-    records = tuple(
-        round_robin(game, (agent_a, agent_b), games, rng, opening_plies=opening_plies, slots=slots, names=names)
-    )
-    elo, interval = rate_records(names, records).difference(*names)
-    points = [_points_of(record, names[0]) for record in records]
-    return MatchResult(points.count(1.0), points.count(0.5), points.count(0.0), elo, interval, records)
+    # ---- files -------------------------------------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def _results_file(self) -> Iterator[BinaryIO]:
+        """The file of games, to append to, for this process alone."""
+        path = self.directory / RESULTS
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("ab"))
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                content = path.read_bytes()
+                file.truncate(content.rfind(b"\n") + 1)  # a line that was cut off is of a game that was not finished
+            except BlockingIOError:
+                raise TournamentError(f"Another process is playing the tournament in {self.directory}.") from None
+            except OSError as error:
+                raise TournamentError(f"{path} cannot be written: {error.strerror}; give another --out.") from None
+            yield file
 
-def round_robin(
-    game: Game,
-    agents: Sequence[Agent],
-    games_per_pair: int,
-    rng: np.random.Generator,
-    *,
-    opening_plies: tuple[int, int] | None = None,
-    seed: int = 0,
-    slots: int = SLOTS,
-    names: Sequence[str] | None = None,
-) -> Iterator[MatchRecord]:
-    """Plays every pair of agents; yields each game as it ends.
-
-    Args:
-        opening_plies: fewest and most random plies before the agents take over; by default ``default_opening_plies``.
-        seed: written into the records.
-        names: what the records call the agents, when not by their own names.
-
-    Raises:
-        TournamentError: fewer than two agents, a name given twice, an odd number of games or a single-player game.
-    """
-    names = tuple(names or (agent.name for agent in agents))
-    check_tournament(game, names, games_per_pair)
-    pairings = make_pairings(game, len(agents), games_per_pair, rng, opening_plies or default_opening_plies(game), seed)
-    for trajectory in play_games(game, agents, iter(pairings), slots=min(slots, len(pairings)), rng=rng):
-        yield to_record(trajectory, names)
-
-
-def play_tournament(
-    game: Game,
-    agents: Sequence[Agent],
-    games_per_pair: int,
-    *,
-    seed: int,
-    out: Path,
-    opening_plies: tuple[int, int] | None = None,
-    on_game: Callable[[MatchRecord], None] | None = None,
-) -> None:
-    """A round robin whose games are written to ``out/games.jsonl`` one by one, as they end.
-
-    Raises:
-        TournamentError: as ``round_robin``, and where ``out`` holds a tournament already or cannot be written.
-    """
-    check_tournament(game, [agent.name for agent in agents], games_per_pair)
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
-    path = out / RESULTS
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = path.open("x", encoding="utf-8")
-    except FileExistsError:
-        raise TournamentError(f"{path} exists already; give another --out.") from None
-    except OSError as error:
-        raise TournamentError(f"{path} cannot be written: {error.strerror}; give another --out.") from None
-    with file:
-        for record in round_robin(game, agents, games_per_pair, rng, opening_plies=opening_plies, seed=seed):
-            file.write(to_json_line(record))
+    def _append(self, file: BinaryIO, finished: list[MatchRecord]) -> None:
+        try:
+            file.write("".join(to_json_line(record) for record in finished).encode())
             file.flush()
-            if on_game is not None:
-                on_game(record)
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise TournamentError(f"{self.directory / RESULTS} cannot be written: {error.strerror}.") from None
+        for record in finished:
+            self._take(record)
+
+    def _read(self) -> None:
+        path = self.directory / RESULTS
+        for number, record in enumerate(read_records(path) if path.exists() else (), start=1):
+            fixture = fixture_of(record)
+            if fixture in self.records or not set(record.agents) <= set(self.settings.agents):
+                raise TournamentError(f"{path}, line {number}: this game is not of this tournament, or there twice.")
+            self._take(record)
+
+    def _take(self, record: MatchRecord) -> None:
+        fixture = fixture_of(record)
+        self.records[fixture], self.points[fixture] = record, record.points_of(fixture.first)
+
+    def _with_openings(self) -> Tournament:
+        """This tournament, ready to be played; the games that were played must have the openings that it gives."""
+        self._openings = self.settings.make_openings(self.game)
+        for fixture, record in self.records.items():
+            if self._openings[fixture.number] != Opening(record.start, record.opening):
+                raise TournamentError(
+                    f"Game {fixture.number} of {fixture.first} and {fixture.second} in {self.directory} has another "
+                    "opening than it would get now; resume with the book and the agents that it was begun with."
+                )
+        self._openings[0]  # so that whatever is wrong with them is told before anything is written
+        return self
 
 
-def check_tournament(game: Game, names: Sequence[str], games_per_pair: int) -> None:
-    """Raises TournamentError, in one sentence, if these agents cannot play a round robin of this game."""
-    if game.spec.num_players != 2:
-        raise TournamentError(f"{game.spec.name} has {game.spec.num_players} player; tournaments need games for two.")
-    if len(names) < 2:
-        raise TournamentError(f"A tournament needs two agents or more, not {len(names)}: give --agents A B …")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise TournamentError(f"Agent {twice[0]!r} is given twice; every agent of a tournament must be different.")
-    if games_per_pair < 2 or games_per_pair % 2:
-        raise TournamentError(
-            f"--games is {games_per_pair}; give an even number from 2 up, because each opening is played from both "
-            "seats."
-        )
+def newest(parent: Path, game: str) -> Path:
+    """The newest directory in ``parent`` that holds a tournament of ``game``. Raises TournamentError if none does."""
+    found = [path.parent for path in parent.glob(f"{game}-*/{SETTINGS}")]
+    if not found:
+        raise TournamentError(f"There is no tournament of {game} in {parent} to resume; give its directory as --out.")
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def default_opening_plies(game: Game) -> tuple[int, int]:
-    """2 to 4 random plies, fewer in very short games: enough that two deterministic agents play different games."""
-    return min(2, game.spec.max_plies // 4), min(4, game.spec.max_plies // 4)
-
-
-def make_pairings(
-    game: Game, num_agents: int, games_per_pair: int, rng: np.random.Generator, plies: tuple[int, int], seed: int = 0
-) -> list[Pairing]:
-    """The games of a round robin. All pairs get the same openings, each twice in a row with the seats swapped."""
-    openings = draw_openings(game, games_per_pair // 2, plies, rng)
-    pairs = list(itertools.combinations(range(num_agents), 2))
-    games = ((seats, opening) for opening in openings for a, b in pairs for seats in ((a, b), (b, a)))
-    return [Pairing(number, seats, opening, seed) for number, (seats, opening) in enumerate(games)]
-
-
-def draw_openings(
-    game: Game, count: int, plies: tuple[int, int], rng: np.random.Generator, tries: int = 20
-) -> list[tuple[int, ...]]:
-    """``count`` random openings after which the game is still on.
-
-    They lead to different positions as long as half of ``tries`` rounds of drawing find new ones; after that, positions
-    may repeat.
-    """
-    openings: list[tuple[int, ...] | None] = [None] * count
-    seen: set[int] = set()
-    for attempt in range(tries):
-        missing = [row for row in range(count) if openings[row] is None]
-        if not missing:
-            break
-        lengths = rng.integers(plies[0], plies[1], size=len(missing), endpoint=True)
-        lines, states = random_openings(game, lengths, rng)
-        for row, line, wanted, key in zip(missing, lines, lengths.tolist(), game.hash(states).tolist(), strict=True):
-            if len(line) == wanted and (key not in seen or attempt >= tries // 2):
-                seen.add(key)
-                openings[row] = line
-    if any(opening is None for opening in openings):
-        raise TournamentError(
-            f"{game.spec.name} is usually over within {plies[1]} random plies; give fewer --opening-plies."
-        )
-    return [opening for opening in openings if opening is not None]
-
-
-# ---- records ---------------------------------------------------------------------------------------------------------
-
-
-def to_record(trajectory: Trajectory, names: Sequence[str]) -> MatchRecord:
-    """What a results file keeps of a finished game. ``names`` are the agents', by the pairing's numbering."""
-    pairing = trajectory.pairing
-    return MatchRecord(
-        number=pairing.number,
-        agents=tuple(names[agent] for agent in pairing.seats),
-        opening=pairing.opening,
-        moves=tuple(int(move) for move in trajectory.moves),
-        returns=tuple(float(value) for value in trajectory.returns),
-        end_reason=trajectory.end_reason.name.lower(),
-        seed=pairing.seed,
-    )
-
-
-def rate_records(names: Sequence[str], records: Sequence[MatchRecord], anchor: str | None = None) -> RatingTable:
-    """Ratings from the records of two-player games."""
-    results = ((record.agents[0], record.agents[1], _points_of(record, record.agents[0])) for record in records)
-    return rate(names, *tally(names, results), anchor=anchor)
-
-
-def _points_of(record: MatchRecord, name: str) -> float:
-    """1 for a win, ½ for a draw, 0 for a loss."""
-    return (float(np.sign(record.returns[record.agents.index(name)])) + 1.0) / 2.0
-
-
-def to_json_line(record: MatchRecord) -> str:
-    """The line of a results file that ``read_records`` reads back."""
-    return json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n"
-
-
-def read_records(path: Path) -> list[MatchRecord]:
-    """The games of a results file.
-
-    Raises:
-        TournamentError: names the file and the line that is not a game.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TournamentError(f"{path} cannot be read as results of a tournament: {error}.") from None
-    return [_from_json(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
-
-
-def _from_json(line: str, where: str) -> MatchRecord:
-    fields = {field.name for field in dataclasses.fields(MatchRecord)}
-    try:
-        entry: dict[str, Any] = json.loads(line)
-        if not isinstance(entry, dict) or set(entry) != fields:
-            raise ValueError(f"it needs the keys {', '.join(sorted(fields))} and no other")
-        record = MatchRecord(
-            number=int(entry["number"]),
-            agents=tuple(str(name) for name in entry["agents"]),
-            opening=tuple(int(move) for move in entry["opening"]),
-            moves=tuple(int(move) for move in entry["moves"]),
-            returns=tuple(float(value) for value in entry["returns"]),
-            end_reason=str(entry["end_reason"]),
-            seed=int(entry["seed"]),
-        )
-        if len(record.agents) != len(record.returns):
-            raise ValueError("it needs one result for each agent")
-    except (ValueError, TypeError) as error:
-        raise TournamentError(f"{where} is not a game: {error}.") from None
-    return record
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "none" if value in (None, "") else str(value)

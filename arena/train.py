@@ -1,6 +1,7 @@
-"""The training loop: games come in, the learner takes steps, new weights go out. One thread, one place.
+"""Training by self-play: games come in, the learner takes steps, new weights go out. One thread, one place.
 
-Self-play workers run in processes of their own (``arena.distributed``); this loop only moves what they make:
+Self-play workers run in processes of their own (``arena.distributed``); a round of the loop (``arena.session``) only
+moves what they make:
 
     collect     finished games -> a file in shards/ -> the replay
     hand out    new work, unless self-play is too far ahead of the learner
@@ -11,25 +12,24 @@ Self-play workers run in processes of their own (``arena.distributed``); this lo
 from __future__ import annotations
 
 import functools
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import games
+from agents.networks.files import find_network, load_network
 from arena import checkpoint, distributed
 from arena.checkpoint import RunError
 from arena.config import TrainConfig
 from arena.examiner import Examiner
 from arena.judge import Judge
 from arena.learner import Learner
-from arena.metrics import MetricsLog, Reporter, Stopwatch, memory_bytes
+from arena.metrics import MetricsLog, Reporter
 from arena.pools import LocalBackground, LocalPool, Pool
 from arena.progress import Tally, columns, train_record
 from arena.replay import Replay
+from arena.session import Session, drive, seeds
 from arena.shards import read_shard, write_shard
-from arena.signals import calling_on_signals
 from arena.worker import SelfPlayWorker
 
 PORTIONS_PER_WORKER = 2
@@ -46,29 +46,12 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Path:
     reporter = reporter or Reporter(f"arena train {config.game}")
     run = checkpoint.open_run(config)
     resume = f"arena train {config.game} --run {run} --resume"
-    training = None
-    try:
-        training = Training(config, run, reporter)
-        training.start()
-        with calling_on_signals(training.stop):
-            training.loop()
-        path = training.save()
-        if training.stopped_by is not None:
-            reporter.say(f"Stopped by {training.stopped_by} and saved. Go on with: {resume}")
-        else:
-            training.finish(path)
-    except OSError as error:
-        raise RunError(
-            f"{str(error).rstrip('.')}; {run} keeps all that was written before; once that is mended: {resume}"
-        ) from None
-    finally:
-        if training is not None:
-            training.close()
+    drive(lambda: Training(config, run, reporter), run, reporter, resume)
     return run
 
 
-class Training:
-    """One session of a run: from its start or from its last checkpoint, until it is done or stopped.
+class Training(Session[TrainConfig, Learner]):
+    """One session of a run of self-play.
 
     Args:
         config: of the run.
@@ -77,10 +60,10 @@ class Training:
     """
 
     def __init__(self, config: TrainConfig, run: Path, reporter: Reporter) -> None:
-        self.config, self.run, self.reporter = config, run, reporter
         self.shares = config.shares
-        self.game = games.make(config.game)
-        learner_seed, replay_seed = _seeds(config.seed, 0, 2)
+        super().__init__(config, run, reporter, self.shares.memory_cap)
+        self.game = config.make_game()
+        learner_seed, replay_seed = seeds(config.seed, 0, 2)
         self.learner = Learner(
             self.game.spec,
             config.network,
@@ -90,15 +73,13 @@ class Training:
             precision=config.precision,
             threads=self.shares.threads,
         )
+        if config.init is not None and not config.resume:
+            self.learner.start_from(load_network(find_network(config.init), self.game)[0].state_dict())
         length_weight = config.search.length_weight
         self.replay = Replay(self.game, config.replay, replay_seed, length_weight=length_weight)
         self.samples = 0  # positions trained on, each as often as it was
         self.num_shards = 0  # shards on the disk, and so the number of the next
-        self.seconds_before = 0.0  # of training in earlier sessions
-        self.started = time.monotonic()
-        self._ended: float | None = None
-        self.stopped_by: str | None = None
-        self.tally, self.stopwatch = Tally(), Stopwatch()
+        self.tally = Tally()
         self.pool: Pool | None = None
         self.examiner = Examiner(config, reporter)
         self._worker_state: dict[str, np.ndarray] | None = None
@@ -140,9 +121,9 @@ class Training:
     def start(self) -> None:
         """Starts the workers and gives them the first weights."""
         config = self.config
-        (judge_seed,) = _seeds(config.seed, 1, 1)
+        (judge_seed,) = seeds(config.seed, 1, 1)
         # A resumed run must not play the same games again, unless it is to repeat them exactly.
-        (worker_seed,) = _seeds(config.seed, 2 + (0 if config.synchronous else self.num_shards), 1)
+        (worker_seed,) = seeds(config.seed, 2 + (0 if config.synchronous else self.num_shards), 1)
         make_judge = functools.partial(Judge, config, judge_seed)
         make_worker = functools.partial(SelfPlayWorker, config, worker_seed)
         self.reporter.say(
@@ -165,22 +146,12 @@ class Training:
         if self._worker_state is not None and isinstance(pool, LocalPool):
             pool.restore(self._worker_state)
         else:
-            pool.publish(self.learner.playing_weights(), self.learner.steps)
-        self.started = self._reported = self._saved = time.monotonic()
+            # Version 0 is untrained, and nobody asks such a network.
+            version = max(self.learner.steps, int(config.init is not None))
+            pool.publish(self.learner.playing_weights(), version)
+        self.start_clock()
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
-
-    @property
-    def seconds(self) -> float:
-        """Of training so far, earlier sessions included."""
-        return self.seconds_before + (self._ended or time.monotonic()) - self.started
-
-    @property
-    def progress(self) -> float:
-        """How much of the run is done, 0 to 1. By steps it is the same in every repetition; by the clock it is not."""
-        if self.config.max_steps is not None:
-            return self.learner.steps / self.config.max_steps
-        return self.seconds / (60 * self.config.minutes)
 
     @property
     def owed(self) -> float:
@@ -189,20 +160,12 @@ class Training:
             return 0.0
         return self.config.learner.samples_per_position * self.replay.total_positions - self.samples
 
-    def loop(self) -> None:
-        """Runs until ``progress`` is 1 or ``stopped_by`` is set. Between two rounds everything is consistent."""
-        while self.progress < 1 and self.stopped_by is None:
-            may_learn = self.owed >= self.config.learner.batch_size
-            self.hand_out(may_learn)
-            self.collect(timeout=0.0 if may_learn else 0.2)
-            if may_learn:
-                self.learn()
-            self.housekeep()
-        self._ended = time.monotonic()
-
-    def stop(self, reason: str) -> None:
-        """Ends the loop after its current round."""
-        self.stopped_by = reason
+    def round(self) -> None:
+        may_learn = self.owed >= self.config.learner.batch_size
+        self.hand_out(may_learn)
+        self.collect(timeout=0.0 if may_learn else 0.2)
+        if may_learn:
+            self.learn()
 
     def hand_out(self, may_learn: bool) -> None:
         """Asks for games, as many as keep the workers busy, but none while the learner is far behind."""
@@ -244,29 +207,17 @@ class Training:
 
     # ---- housekeeping ------------------------------------------------------------------------------------------------
 
+    def saved(self, path: Path) -> None:
+        self.examiner.offer(path)
+
     def housekeep(self) -> None:
         """Reports, saves and has the newest checkpoint examined, each when it is time."""
-        now = time.monotonic()
-        if now - self._reported >= self.config.report_seconds:
-            self.report()
-        if now - self._saved >= 60 * self.config.checkpoint_minutes:
-            with self.stopwatch.measure("saving"):
-                path = self.save()
-            self.examiner.offer(path)
+        super().housekeep()
         self.examiner.poll(self.log)
 
-    def report(self) -> None:
-        """Tells the console, ``metrics.jsonl`` and TensorBoard how it goes, and stops the run above its memory cap."""
-        assert self.pool is not None
-        interval = time.monotonic() - self._reported
-        self._reported = time.monotonic()
-        memory = memory_bytes()
+    def facts(self, interval: float, memory: int) -> tuple[dict[str, Any], dict[str, str]]:
         record = train_record(self, interval, memory)
-        self.log.write("train", self.learner.steps, record)
-        self.reporter.show(columns(self.learner.steps, record) | self.examiner.columns())
-        if memory > self.shares.memory_cap:
-            cap = self.shares.memory_cap / 2**30
-            self.stop(f"its memory cap of {cap:.1f} GB (raise --memory-gb, or give fewer --workers)")
+        return record, columns(self.learner.steps, record) | self.examiner.columns()
 
     def save(self) -> Path:
         """Writes a checkpoint of everything."""
@@ -279,9 +230,7 @@ class Training:
             "examiner": self.examiner.state(),
         }
         worker = self.pool.state() if isinstance(self.pool, LocalPool) else None
-        path = checkpoint.save(self.run, self.learner, progress, worker, search=self.config.search)
-        self._saved = time.monotonic()
-        return path
+        return checkpoint.save(self.run, self.learner, progress, worker, search=self.config.search)
 
     def finish(self, path: Path) -> None:
         """Measures the final network and tells how to play against it."""
@@ -296,12 +245,5 @@ class Training:
         self.reporter.say(f"  arena play {self.config.game} --opponent net:{self.run},simulations=200")
 
     def close(self) -> None:
-        """Ends every process of the run."""
-        self.reporter.close()
-        self.log.close()
+        super().close()
         distributed.stop_ray()
-
-
-def _seeds(seed: int, purpose: int, count: int) -> list[int]:
-    """``count`` independent seeds, different for every purpose."""
-    return [int(word) for word in np.random.SeedSequence([seed, purpose]).generate_state(count)]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import games
 from agents.network_evaluator import NetworkEvaluator, use_one_thread
 from agents.networks.core import build_network
 from arena.config import TrainConfig
@@ -43,7 +42,7 @@ class SelfPlayWorker:
 
     def __init__(self, config: TrainConfig, seed: int, index: int, incarnation: int) -> None:
         use_one_thread()
-        game = games.make(config.game)
+        game = config.make_game()
         network = build_network(config.network, game.spec.observation_shape, game.spec.num_actions)
         evaluator = NetworkEvaluator(game, network, device=config.device, precision=config.precision)
         seeds = (seed, index, incarnation)

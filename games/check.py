@@ -66,7 +66,7 @@ class _Check:
 
     def spec_and_dtype(self) -> None:
         spec, dtype = self.game.spec, self.game.dtype
-        self.require(spec.name in self.game.names, f"spec.name is not one of names {self.game.names}")
+        self.require(spec.name.partition(":")[0] in self.game.names, f"spec.name is not one of names {self.game.names}")
         self.require(spec.num_players in (1, 2), f"num_players is {spec.num_players}, not 1 or 2")
         self.require(spec.num_actions >= 1, "num_actions is not positive")
         shape = spec.observation_shape

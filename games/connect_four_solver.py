@@ -310,7 +310,7 @@ class Solver:
                 return int(score)
 
     def outcome(self, mine: int, mask: int) -> int:
-        """Who wins a position that is not over: 1 the player to move, -1 the other, 0 nobody. Quicker than ``score``."""
+        """Who wins a position that is not over: 1 the mover, -1 the other, 0 nobody. Quicker than ``score``."""
         if self._book is not None and (known := self._book.get(canonical_key(mine, mask))) is not None:
             return (known > 0) - (known < 0)
         if mask.bit_count() == CELLS or int(winning_cells(mine, mask)) & (mask + BOTTOM):

@@ -1,4 +1,6 @@
-"""Go on 5 × 5 to 19 × 19 points by the Tromp–Taylor rules (https://tromp.github.io/go.html); black (x) moves first.
+"""Go on 5 × 5, 7 × 7, … 19 × 19 points by the Tromp–Taylor rules (https://tromp.github.io/go.html).
+
+Black (x) moves first.
 
 Who is to move places a stone or passes. Chains of the other's that have no liberty left then come off the board. A move
 may not recreate an earlier whole-board position of the game (positional superko) nor, what Tromp and Taylor allow,
@@ -58,7 +60,7 @@ from games.hashing import mix64, zobrist
 
 Int = int | np.signedinteger
 
-SIZES = tuple(range(5, 20))
+SIZES = (5, 7, 9, 11, 13, 15, 17, 19)
 LETTERS = "ABCDEFGHJKLMNOPQRST"
 COLORS = ("black", "white")
 _ANSI_STONES = ("\x1b[90m●\x1b[0m", "\x1b[97m●\x1b[0m")

@@ -26,6 +26,7 @@ PLACES = {
         "arena/learner.py",
         "arena/muon.py",
         "arena/checkpoint.py",
+        "arena/supervised.py",
     ),
     "safetensors": ("agents/networks/", "arena/checkpoint.py"),
     "ray": ("arena/distributed.py",),
@@ -34,9 +35,9 @@ PLACES = {
     "pettingzoo": ("games/envs/",),
 }
 # What the packages may import at module level besides the standard library: the dependencies of pyproject.toml.
-DEPENDENCIES = {*PLACES, "numpy", "psutil", "rich", "tensorboard", "tyro"}
+DEPENDENCIES = {*PLACES, "numpy", "psutil", "rich", "sgfmill", "tensorboard", "tyro"}
 # Extras may only be imported inside the function that needs them, so that the packages work without.
-EXTRAS = {"matplotlib"}
+EXTRAS = {"PIL", "h5py", "matplotlib"}
 # Nothing unpickles what a stranger could have written.
 BANNED = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
@@ -54,11 +55,12 @@ def imports_of(source: str, path: str) -> Iterator[Import]:
     """Every module that ``source`` imports; ``path`` (relative, with slashes) resolves relative imports."""
     package = path.removesuffix(".py").split("/")[:-1]
     tree = ast.parse(source, path)
+    later = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     inside_functions = {
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, later) or (isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING")
+        for node in ast.walk(block)
     }
     for node in ast.walk(tree):
         at_import = id(node) not in inside_functions

@@ -2,10 +2,12 @@
 
 from agents.networks.core import (
     BACKBONES,
+    SEQUENCE_BACKBONES,
     Classifier,
     NetworkConfig,
     NetworkError,
     NetworkOutput,
+    PictureSpec,
     PolicyValueNetwork,
     build_classifier,
     build_network,
@@ -14,10 +16,12 @@ from agents.networks.layers import fold_normalisation
 
 __all__ = [
     "BACKBONES",
+    "SEQUENCE_BACKBONES",
     "Classifier",
     "NetworkConfig",
     "NetworkError",
     "NetworkOutput",
+    "PictureSpec",
     "PolicyValueNetwork",
     "build_classifier",
     "build_network",

@@ -30,10 +30,11 @@ class NetworkMetadata:
     """What ``network.json`` says of a network beside its weights.
 
     Attributes:
-        game: name of the game that it was trained on.
-        game_version: ``GameSpec.version`` of that game's rules and planes.
-        num_actions: ``A``.
+        game: name of the game that it was trained on; of a classifier, that of the pictures.
+        game_version: ``GameSpec.version`` of that game's rules and planes, or ``PictureSpec.version``.
+        num_actions: ``A``; of a classifier, how many classes it tells apart.
         observation_shape: ``(C, H, W)``.
+        classes: the names of a classifier's classes; none of a network that plays.
         config: how to build it.
         weights_version: which of the run's published versions the weights are.
         extra: whatever the writer wanted to keep beside it, as JSON (scores, step, date, …).
@@ -46,6 +47,7 @@ class NetworkMetadata:
     config: NetworkConfig
     weights_version: int
     extra: dict[str, Any]
+    classes: tuple[str, ...] = ()
 
 
 def write_description(metadata: NetworkMetadata, size: int, checksum: str) -> bytes:
@@ -69,6 +71,8 @@ def write_description(metadata: NetworkMetadata, size: int, checksum: str) -> by
         "weights": {"file": WEIGHTS_FILE, "version": metadata.weights_version, "bytes": size, "sha256": checksum},
         "extra": metadata.extra,
     }
+    if metadata.classes:
+        document["classes"] = list(metadata.classes)
     return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -97,11 +101,24 @@ def read_description(directory: Path) -> tuple[NetworkMetadata, int, str]:
         config=_read_config(path, root.take("network", dict)),
         weights_version=weights.integer("version", 0, 1 << 62),
         extra=root.take("extra", dict),
+        classes=_read_classes(root),
     )
+    if metadata.classes and len(metadata.classes) != metadata.num_actions:
+        root.fail(f"there are {len(metadata.classes)} 'classes', but answers for {metadata.num_actions}")
     size, checksum = weights.integer("bytes", 1, 1 << 40), weights.text("sha256")
     for fields in (root, game, weights):
         fields.finish()
     return metadata, size, checksum
+
+
+def _read_classes(root: _Fields) -> tuple[str, ...]:
+    """The names of the classes of a classifier, which alone has that field."""
+    if not root.has("classes"):
+        return ()
+    classes = root.take("classes", list)
+    if not classes or not all(isinstance(name, str) for name in classes):
+        root.fail(f"'classes' must be a list of names, not {classes!r:.80}")
+    return tuple(classes)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -154,6 +171,9 @@ class _Fields:
     def fail(self, what: str) -> NoReturn:
         raise CheckpointError(f"{self._path} is not a network's description: in {self._where}, {what}.")
 
+    def has(self, name: str) -> bool:
+        return name in self._values
+
     def take(self, name: str, kind: type) -> Any:
         if name not in self._values:
             self.fail(f"{name!r} is missing")
@@ -192,6 +212,11 @@ def _is_size(value: object, high: int) -> bool:
 
 def check_game(directory: Path, metadata: NetworkMetadata, spec: GameSpec) -> None:
     """Raises CheckpointError, naming both, unless the network at ``directory`` is for the game of ``spec``."""
+    if metadata.classes:
+        raise CheckpointError(
+            f"{directory} holds a classifier of {metadata.game!r:.80} pictures, which plays no game; give a network "
+            f"that was trained on {spec.name!r}."
+        )
     if (metadata.game, metadata.game_version) != (spec.name, spec.version):
         raise CheckpointError(
             f"{directory} holds a network for {metadata.game!r:.80} version {metadata.game_version}, not for "

@@ -11,16 +11,24 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from agents.files import make_directory, write_atomically
-from agents.networks.core import NetworkConfig, PolicyValueNetwork, build_network
+from agents.networks.core import (
+    Classifier,
+    NetworkConfig,
+    NetworkError,
+    PictureSpec,
+    PolicyValueNetwork,
+    build_classifier,
+    build_network,
+)
 from agents.networks.description import (
     METADATA_FILE,
     WEIGHTS_FILE,
@@ -32,15 +40,17 @@ from agents.networks.description import (
 )
 from games import Game, GameSpec
 
+NetworkT = TypeVar("NetworkT", PolicyValueNetwork, Classifier)
+
 MAX_HEADER_BYTES = 1 << 20
 """More than the names and shapes in front of the tensors can take."""
 
 
 def save_network(
     directory: Path,
-    network: PolicyValueNetwork,
+    network: PolicyValueNetwork | Classifier,
     config: NetworkConfig,
-    game: GameSpec,
+    game: GameSpec | PictureSpec,
     extra: Mapping[str, Any] | None = None,
     *,
     weights_version: int = 0,
@@ -52,9 +62,10 @@ def save_network(
 
     Args:
         directory: where the two files go.
-        network: on any device; built by ``build_network(config, game.observation_shape, game.num_actions)``.
+        network: on any device; built by ``build_network(config, game.observation_shape, game.num_actions)``, or by
+            ``build_classifier`` likewise.
         config: how it was built.
-        game: what it was trained on.
+        game: what it was trained on, or the pictures of a classifier.
         extra: anything that ``json`` can write.
         weights_version: which published version the weights are.
 
@@ -64,14 +75,16 @@ def save_network(
     directory = Path(directory)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     content = safetensors.torch.save(weights)
+    classes = game.classes if isinstance(game, PictureSpec) else ()
     metadata = NetworkMetadata(
         game=game.name,
         game_version=game.version,
-        num_actions=game.num_actions,
+        num_actions=len(game.classes) if isinstance(game, PictureSpec) else game.num_actions,
         observation_shape=game.observation_shape,
         config=config,
         weights_version=weights_version,
         extra=dict(extra or {}),
+        classes=classes,
     )
     description = write_description(metadata, len(content), hashlib.sha256(content).hexdigest())
     make_directory(directory)
@@ -93,14 +106,45 @@ def load_network(directory: Path, game: Game | None = None) -> tuple[PolicyValue
     metadata, size, checksum = read_description(directory)
     if game is not None:
         check_game(directory, metadata, game.spec)
+    if metadata.classes:
+        raise CheckpointError(f"{directory} holds a classifier of {metadata.game!r:.80} pictures, which plays no game.")
+    return _build(directory, metadata, size, checksum, build_network), metadata
+
+
+def load_classifier(directory: Path) -> tuple[Classifier, NetworkMetadata]:
+    """The same for a classifier of pictures.
+
+    Raises:
+        CheckpointError: as ``load_network`` does, or a network that plays.
+    """
+    directory = Path(directory)
+    metadata, size, checksum = read_description(directory)
+    if not metadata.classes:
+        raise CheckpointError(f"{directory} holds a network that plays {metadata.game!r:.80} and classifies nothing.")
+    return _build(directory, metadata, size, checksum, build_classifier), metadata
+
+
+def _build(
+    directory: Path,
+    metadata: NetworkMetadata,
+    size: int,
+    checksum: str,
+    build: Callable[[NetworkConfig, tuple[int, int, int], int], NetworkT],
+) -> NetworkT:
+    """The network, built by ``build``, once its weights are shown to be those that the metadata describe."""
     shape = metadata.config, metadata.observation_shape, metadata.num_actions
     with torch.device("meta"), _WithoutDrawing():
-        plan = build_network(*shape)
+        try:
+            plan = build(*shape)
+        except NetworkError as error:
+            raise CheckpointError(
+                f"{directory / METADATA_FILE} describes a network that cannot be built: {error}"
+            ) from error
     weights = _read_weights(directory / WEIGHTS_FILE, plan, size, checksum)
     with torch.random.fork_rng(devices=[]):  # reading a file must not change what is drawn after it
-        network = build_network(*shape)
+        network = build(*shape)
     network.load_state_dict(weights)
-    return network.eval(), metadata
+    return network.eval()
 
 
 class _WithoutDrawing(TorchFunctionMode):
@@ -159,7 +203,7 @@ def _is_whole(directory: Path) -> bool:
     return (directory / METADATA_FILE).is_file() and (directory / WEIGHTS_FILE).is_file()
 
 
-def _read_weights(path: Path, plan: PolicyValueNetwork, size: int, checksum: str) -> dict[str, Tensor]:
+def _read_weights(path: Path, plan: nn.Module, size: int, checksum: str) -> dict[str, Tensor]:
     """The tensors at ``path``, once they are shown to be those of ``plan``, a network on the ``meta`` device."""
     expected = plan.state_dict()
     expected_bytes = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())

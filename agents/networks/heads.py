@@ -16,6 +16,9 @@ from agents.networks.layers import normalised
 POLICY_INIT_STD = 0.01
 """Small enough that an untrained policy is nearly uniform: the first search then explores instead of trusting noise."""
 
+OUTCOMES = ("loss", "draw", "win")
+"""What a game can come to for the player to move, in the order of ``OutcomeHead``'s logits."""
+
 
 class FlatFeatures(nn.Module):
     """Features as one vector ``[B, num_features]`` per position.
@@ -66,6 +69,30 @@ class ValueHead(nn.Module):
         return torch.tanh(self.value(torch.relu(self.hidden(self.flat(features))))).squeeze(1)
 
 
+class OutcomeHead(nn.Module):
+    """Features -> value ``[B]`` in [-1, 1] for the player to move, by way of its three outcomes: the chance of a win
+    less that of a loss. Exactly 0 until trained.
+
+    ``outcome_logits`` are of (loss, draw, win), so that the head can be trained, and judged, as a classifier.
+    """
+
+    def __init__(self, feature_shape: tuple[int, ...], channels: int, hidden: int, normalisation: str) -> None:
+        super().__init__()
+        self.flat = FlatFeatures(feature_shape, channels, normalisation)
+        self.hidden = normalised(nn.Linear(self.flat.num_features, hidden), "none")
+        self.logits = nn.Linear(hidden, len(OUTCOMES))
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+
+    def outcome_logits(self, features: Tensor) -> Tensor:
+        """Logits ``[B, 3]`` of ``OUTCOMES``."""
+        return self.logits(torch.relu(self.hidden(self.flat(features))))
+
+    def forward(self, features: Tensor) -> Tensor:
+        chances = self.outcome_logits(features).softmax(dim=1)
+        return chances[:, 2] - chances[:, 0]
+
+
 class ClassifierHead(nn.Module):
     """Features -> class logits ``[B, K]``; planes are averaged over the image first (He et al., 2016)."""
 
@@ -84,7 +111,7 @@ def answering_layers(network: nn.Module) -> list[nn.Linear]:
     """The last layer of every head in ``network``: what gives its answers. All other layers are hidden."""
     layers = []
     for module in network.modules():
-        if isinstance(module, (PolicyHead, ClassifierHead)):
+        if isinstance(module, (PolicyHead, OutcomeHead, ClassifierHead)):
             layers.append(module.logits)
         elif isinstance(module, ValueHead):
             layers.append(module.value)

@@ -8,9 +8,15 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from games import ArenaError
+
 NORMALISATIONS = ("none", "batch")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class NetworkError(ArenaError):
+    """A network that cannot be built as it was asked for."""
 
 
 def normalised(layer: nn.Conv2d | nn.Linear, normalisation: str, *, gain: float = 1.0) -> nn.Module:

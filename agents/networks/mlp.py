@@ -13,10 +13,12 @@ from agents.networks.layers import normalised
 class Mlp(nn.Module):
     """Hidden layers ``[B, C, H, W] -> [B, F]``, where ``F`` is the width of the last one.
 
-    With one hidden layer, and a linear layer of a head on top, it is the textbook network ``ỹ = w · g(W x + b) + b'``:
-    ``x`` is the flattened observation, ``W, b`` are the layer here, ``g`` is the ReLU, and ``w, b'`` are the head's.
-    Each further hidden layer is another ``g(W x + b)`` in between; with ``normalisation="batch"`` every ``W x + b`` is
-    batch-normalised before ``g``. All of it is trained by backpropagation from ``normalised``'s initial weights.
+    In the lecture's notation, a network with one hidden layer is ``ỹ = w · g(W x + b) + b``: ``x`` is the flattened
+    observation; ``W`` and the inner ``b`` are the weights and biases of the hidden layer, which is here; ``g`` is the
+    ReLU; ``w`` and the outer ``b``, numbers of their own, are those of the linear layer in a head on top. A second
+    hidden layer is another ``g(W x + b)`` whose ``x`` is what the first one gives, and so on. With
+    ``normalisation="batch"`` every ``W x + b`` is batch-normalised before ``g``. All of it is trained by
+    backpropagation from ``normalised``'s initial weights.
     """
 
     def __init__(self, observation_shape: tuple[int, int, int], hidden: Sequence[int], normalisation: str) -> None:

@@ -125,6 +125,7 @@ class Search:
         self._elsewhere = evaluator if isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous else None
         self._waiting = _Batch()
         self._under_way: tuple[_Batch, Callable[[], Evaluation]] | None = None
+        self._most_kept = _MAX_KEPT * (config.simulations + 1)
         self.reset()
 
     def reset(self) -> None:
@@ -245,7 +246,7 @@ class Search:
             trees.find_descendant(self._tree, rows[old], self._states, wanted, self._game.spec.num_players, found)
             kept[old] = found
             trees.reroot(self._tree, rows[kept >= 0], kept[kept >= 0], self._states)
-            too_large = self._tree.num_nodes[rows] > _MAX_KEPT * (self.config.simulations + 1)
+            too_large = self._tree.num_nodes[rows] > self._most_kept
             kept[too_large] = -1
         fresh = kept < 0
         trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh])

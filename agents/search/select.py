@@ -45,11 +45,12 @@ def considered_visits(max_considered: int, simulations: int) -> np.ndarray:
     """
     table = np.zeros((max_considered + 1, simulations), dtype=np.int32)
     for considered in range(max_considered + 1):
-        table[considered] = _sequence(considered, simulations)
+        table[considered] = halving(considered, simulations)
     return table
 
 
-def _sequence(considered: int, simulations: int) -> list[int]:
+def halving(considered: int, simulations: int) -> list[int]:
+    """One row of ``considered_visits``."""
     if considered <= 1:
         return list(range(simulations))
     phases = int(np.ceil(np.log2(considered)))

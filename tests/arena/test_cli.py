@@ -85,13 +85,25 @@ def test_help_needs_neither_torch_nor_ray() -> None:
         ("tournament tic_tac_toe --agents random solver --opening-plies 9", "--opening-plies"),
         ("tournament tic_tac_toe --agents random solver --opening-plies -1", "--opening-plies"),
         ("tournament tic_tac_toe --agents random solver --seed -1", "--seed"),
-        ("tournament chess --agents random solver", "Unknown game 'chess'"),
+        ("tournament tic_tac_toe --agents random solver --anchor random=x", "--anchor"),
+        ("tournament tic_tac_toe --agents random solver --in-flight -1", "--in-flight"),
+        ("tournament tic_tac_toe --agents random solver --format sprt --elo1 -3", "elo0 below elo1"),
+        ("tournament tic_tac_toe --agents random solver mcts --format sprt", "between two agents"),
+        ("tournament tic_tac_toe --agents random solver --format swiss --rounds 0", "--rounds"),
+        ("tournament tic_tac_toe --agents random solver --resign-plies -1", "resign_plies"),
+        ("tournament tic_tac_toe --agents random solver --balance-by random", "no opinion"),
+        ("tournament tic_tac_toe --agents random solver --book none.pgn", "no such file"),
+        ("tournament tic_tac_toe --agents random solver --resume", "no tournament of tic_tac_toe"),
+        ("tournament tic_tac_toe --agents random solver --resume --out none", "holds no tournament"),
+        ("tournament report none", "holds no tournament"),
+        ("tournament report", "DIR"),
+        ("tournament checkers --agents random solver", "Unknown game 'checkers'"),
         ("accuracy tic_tac_toe --agent solvr", "did you mean 'solver'?"),
-        ("accuracy chess --agent random", "Unknown game 'chess'"),
+        ("accuracy checkers --agent random", "Unknown game 'checkers'"),
         ("accuracy tic_tac_toe --agent random --positions 0", "1 or more"),
         ("accuracy tic_tac_toe --agent random --seed -1", "--seed"),
         ("train", "Missing"),
-        ("train chess", "Unknown game 'chess'"),
+        ("train checkers", "Unknown game 'checkers'"),
         ("train tic_tac_toe --minuts 3", "did you mean --minutes?"),
         ("train tic_tac_toe --minutes x", "--minutes"),
         ("train tic_tac_toe --minutes -1", "minutes"),
@@ -147,11 +159,37 @@ def test_tournament_writes_games_and_prints_ratings(capsys: pytest.CaptureFixtur
     assert set(json.loads(lines[0])["agents"]) <= {"random", "solver", "mcts:simulations=8"}
     code, _, err = run(capsys, *words, "--out", "one")
     assert code == 2
-    assert "exists already" in err
+    assert "holds a tournament already" in err
     assert run(capsys, *words, "--out", "two")[0] == 0
     assert (tmp_path / "two" / "games.jsonl").read_text().splitlines() == lines
     assert run(capsys, *words)[0] == 0
     assert len(list((tmp_path / "tournaments").glob("tic_tac_toe-*/games.jsonl"))) == 1
+
+
+def test_tournament_is_resumed_grows_and_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ("tournament", "tic_tac_toe", "--games", "4", "--agents", "random", "solver")
+    assert run(capsys, *words)[0] == 0
+    code, out, err = run(capsys, *words, "mcts:simulations=8", "--resume", "--anchor", "mcts:simulations=8=500")
+    assert (code, err) == (0, "")
+    assert "mcts:simulations=8 = 500" in out
+    (directory,) = (tmp_path / "tournaments").iterdir()
+    assert len((directory / "games.jsonl").read_text().splitlines()) == 12
+    code, again, err = run(capsys, "tournament", "report", directory, "--anchor", "mcts:simulations=8=500")
+    assert (code, err) == (0, "")
+    assert again[: again.index("Report: ")] == out[: out.index("Games: ")]
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    assert "mcts:simulations=8" in page
+    code, _, err = run(capsys, *words, "--seed", "5", "--resume")
+    assert code == 2
+    assert "was played with" in err
+
+
+def test_a_sequential_test_says_what_it_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ("tournament", "tic_tac_toe", "--agents", "solver", "random", "--format", "sprt", "--elo1", "50")
+    code, out, err = run(capsys, *words, "--out", "test")
+    assert (code, err) == (0, "")
+    assert "accepted: solver is worth 50 normalized Elo against random, not 0" in out
+    assert (tmp_path / "test" / "tournament.json").exists()
 
 
 def test_accuracy_of_a_perfect_player(capsys: pytest.CaptureFixture[str]) -> None:

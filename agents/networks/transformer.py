@@ -1,0 +1,89 @@
+"""The transformer: a causal language model of games, in the manner of GPT-2 (Radford et al., 2019).
+
+Vaswani et al., "Attention Is All You Need", 2017; blocks with the normalisation before each branch, and learned
+positions, as in GPT-2. Over the moves of Othello it is Othello-GPT (Li et al., 2023).
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.networks.sequence import SequenceBackbone
+
+INIT_STD = 0.02
+
+
+class Block(nn.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``: ``[B, T, width]`` to the same shape."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        # Three matrices and not one of three times the height: Muon makes each of them orthogonal by itself.
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.mix = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        for layer in (self.query, self.key, self.value, self.mix, self.up, self.down):
+            # The last layer of each branch starts smaller, so that the sum of all branches does not grow with depth.
+            last = layer is self.mix or layer is self.down
+            nn.init.normal_(layer.weight, std=INIT_STD * ((2 * layers) ** -0.5 if last else 1.0))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self._dropped(self.attention(self.norm1(x)))
+        return x + self._dropped(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """What each token takes over from itself and those before it."""
+        batch, length, width = x.shape
+        query, key, value = (
+            layer(x).view(batch, length, self.heads, -1).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        return self.mix(mixed.transpose(1, 2).reshape(batch, length, width))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class Transformer(SequenceBackbone):
+    """``layers`` blocks over tokens that know their place; the features are the last token's: ``[B, width]``."""
+
+    def __init__(
+        self,
+        reads: str,
+        context: int,
+        observation_shape: tuple[int, int, int],
+        num_actions: int,
+        *,
+        layers: int,
+        width: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(reads, context, observation_shape, num_actions, width)
+        self.places = nn.Embedding(context, width)
+        nn.init.normal_(self.places.weight, std=INIT_STD)
+        self.dropout = dropout
+        self.blocks = nn.ModuleList(Block(width, heads, layers, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.feature_shape: tuple[int, ...] = (width,)
+
+    def every_ply(self, inputs: Tensor) -> Tensor:
+        (last,) = collections.deque(self.streams(inputs), maxlen=1)  # without keeping those before it
+        return self.norm(last)
+
+    def streams(self, inputs: Tensor) -> Iterator[Tensor]:
+        """The residual stream ``[B, T, width]`` before the first block and after each: what a probe reads."""
+        x = self.embed(inputs) + self.places.weight[: inputs.shape[1]]
+        x = F.dropout(x, self.dropout, self.training) if self.dropout else x
+        yield x
+        for block in self.blocks:
+            x = block(x)
+            yield x

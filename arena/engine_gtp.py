@@ -1,0 +1,436 @@
+"""Our agents as GTP engines, version 2, for programs such as GoGui, Sabaki and Lizzie.
+
+Colours need not alternate: where the rules know a pass, one is put in for the player who is left out. ``undo`` takes
+back what one command did. The score is that of our rules; for Go, Tromp and Taylor's, by which all stones are alive.
+
+``lz-analyze`` and ``kata-analyze`` (``[color] [interval] [maxmoves n] [allow|avoid color vertices plies]``) tell of the
+search, every ``interval`` hundredths of a second, until the next command; ``lz-genmove_analyze`` and
+``kata-genmove_analyze`` do until there is a move. There is no estimate of the score or of ownership, so words that ask
+for such things are passed over.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, TextIO
+
+import games
+from arena.engine import UNLIMITED, Player, Position, Server, Thought, TimeKeeper, start_of
+from games import ArenaError, Game, ParseError
+from games.notation import COLORS, GTP_NAMES, board_size, chains, check_gtp, family, parse_vertex, score_text, vertex
+
+_COLORS = {"b": 0, "black": 0, "w": 1, "white": 1}
+_USED_SHARE = 0.9  # of overtime
+_Z = 1.96
+
+
+@dataclass
+class Clock:
+    """A player's, as ``time_settings`` and ``time_left`` tell; in seconds.
+
+    Attributes:
+        overtime: a period of it, which is for ``stones`` moves; no stones = there is none.
+        left: of the main time, or of the present period.
+        stones_left: in the present period; 0 = it is main time.
+    """
+
+    overtime: float
+    stones: int
+    left: float
+    stones_left: int = 0
+
+    def use(self, seconds: float) -> None:
+        """A move took so long."""
+        self.left -= seconds
+        was_overtime, self.stones_left = self.stones_left > 0, max(self.stones_left - 1, 0)
+        if self.stones and not self.stones_left and (was_overtime or self.left <= 0):
+            self.left, self.stones_left = self.overtime, self.stones
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an analysis is to tell.
+
+    Attributes:
+        seat: whose move is looked for.
+        interval: seconds between two reports.
+        most: how many moves.
+        allowed: the only ones to look at; None = all.
+    """
+
+    seat: int
+    interval: float = math.inf
+    most: int = 64
+    allowed: tuple[int, ...] | None = None
+
+
+class GtpServer(Server):
+    """Speaks GTP until ``quit``."""
+
+    def __init__(self, player: Player, source: BinaryIO, screen: TextIO) -> None:
+        super().__init__(player, source, screen)
+        self._keepers = (TimeKeeper(), TimeKeeper())
+        self._settings: tuple[float, float, int] | None = None  # of time_settings
+        self._clocks: list[Clock] | None = None
+        self._past: list[Position] = []
+        self._answers: dict[str, Callable[[list[str]], str | None]] = {
+            "protocol_version": lambda _: "2",
+            "name": lambda _: "arena",
+            "version": lambda _: self.player.spec,
+            "known_command": lambda words: "true" if words and words[0] in self._answers else "false",
+            "list_commands": lambda _: "\n".join(sorted(self._answers)),
+            "quit": lambda _: "",
+            "list_games": lambda _: GTP_NAMES[family(self._game)],
+            "set_game": self._set_game,
+            "boardsize": self._boardsize,
+            "query_boardsize": lambda _: str(board_size(self._game)),
+            "clear_board": self._clear_board,
+            "komi": self._komi,
+            "get_komi": lambda _: f"{getattr(self._game, 'komi', 0.0):g}",
+            "play": self._play,
+            "genmove": lambda words: self._genmove(words, keep=True),
+            "reg_genmove": lambda words: self._genmove(words, keep=False),
+            "undo": self._undo,
+            "set_free_handicap": self._handicap,
+            "loadsgf": self._loadsgf,
+            "time_settings": self._time_settings,
+            "time_left": self._time_left,
+            "final_score": lambda _: score_text(self._game, self._position.state),
+            "final_status_list": self._status_list,
+            "showboard": lambda _: "\n" + self._game.render(self._position.state),
+        }
+        for style in ("lz", "kata"):
+            self._answers[f"{style}-analyze"] = lambda words, style=style: self._analyze(words, style)
+            self._answers[f"{style}-genmove_analyze"] = lambda words, style=style: self._genmove_analyze(words, style)
+
+    def run(self) -> None:
+        """Answers commands. Raises ArenaError if the agent cannot be made."""
+        check_gtp(self._game)
+        while True:
+            command = self._deferred.pop(0) if self._deferred else self.commands.next()
+            assert command is not None
+            words = command.text.partition("#")[0].replace("\t", " ").split()
+            number = words.pop(0) if words and words[0].isdecimal() else ""
+            if not words:
+                continue
+            try:
+                if words[0] not in self._answers:
+                    raise ParseError("unknown command")
+                answer = self._answers[words[0]](words[1:])
+                if answer is None:  # it has spoken for itself
+                    self.say("")
+                    continue
+                mark = "="
+            except ArenaError as error:
+                mark, answer = "?", str(error)
+            self.say(f"{mark}{number} {answer}\n")
+            if words[0] == "quit":
+                return
+
+    # ---- the game ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _game(self) -> Game:
+        return self.player.thinker.game
+
+    @property
+    def _position(self) -> Position:
+        if not self._past:
+            self._past = [start_of(self._game)]
+        return self._past[-1]
+
+    def _renew(self, name: str) -> None:
+        """Plays the game ``name`` from its start."""
+        if name != self.player.name:
+            self.player.choose_game(name)
+        self._clear_board([])
+
+    def _clear_board(self, words: list[str]) -> str:
+        del words
+        self._past = [start_of(self._game)]
+        self.player.thinker.reset()
+        for keeper in self._keepers:
+            keeper.new_game()
+        self._clocks = self._settings and _new_clocks(*self._settings)
+        return ""
+
+    def _set_game(self, words: list[str]) -> str:
+        if " ".join(words).lower() != GTP_NAMES[family(self._game)].lower():
+            raise ParseError("unsupported game")
+        return ""
+
+    def _boardsize(self, words: list[str]) -> str:
+        size, (base, colon, options) = _integer(words, 0, "boardsize needs a size"), self.player.name.partition(":")
+        wanted = base if size == board_size(self._game) else f"{family(self._game)}_{size}x{size}"
+        if wanted not in games.available():
+            raise ParseError("unacceptable size")
+        try:
+            self._renew(f"{wanted}{colon}{options}")
+        except ArenaError as error:  # a network is for one size
+            raise ParseError(f"unacceptable size ({error})") from None
+        return ""
+
+    def _komi(self, words: list[str]) -> str:
+        try:
+            komi = float(words[0])
+        except (IndexError, ValueError):
+            raise ParseError("komi not a float") from None
+        if family(self._game) == "go" and komi != self._game.komi:  # type: ignore[attr-defined]  # Go has it
+            self.player.choose_game(self._named(self.player.name, komi))
+        return ""
+
+    def _named(self, name: str, komi: float) -> str:
+        """The game of that size, with the options of the present one but for the komi."""
+        options = [
+            option for option in self.player.name.partition(":")[2].split(",") if option[:5] not in ("", "komi=")
+        ]
+        return f"{name.partition(':')[0]}:{','.join([*options, f'komi={komi:g}'])}"
+
+    def _play(self, words: list[str]) -> str:
+        seat = _seat(words)
+        if len(words) < 2:
+            raise ParseError("play needs a colour and a vertex")
+        if words[1].lower() == "resign":
+            return ""
+        self._past.append(self._played(self._position, seat, words[1]))
+        return ""
+
+    def _played(self, position: Position, seat: int, word: str) -> Position:
+        position = self._with_turn(position, seat)
+        try:
+            action = parse_vertex(self._game, position.state, word)
+        except ArenaError as error:
+            raise ParseError(f"illegal move ({error})") from None
+        return position.after(self._game, action)
+
+    def _with_turn(self, position: Position, seat: int) -> Position:
+        """``position`` with ``seat`` to move: after a pass of the other's, if need be."""
+        if position.is_over or int(position.states["to_play"][0]) == seat:
+            return position
+        if position.moves == () and hasattr(self._game, "place"):  # white to begin, or another stone of a handicap
+            return self._placed(position, [], seat)
+        try:
+            action = parse_vertex(self._game, position.state, "pass")
+        except ArenaError:
+            raise ParseError(f"illegal move (it is {('black', 'white')[1 - seat]}'s turn)") from None
+        after = position.after(self._game, action)
+        if after.is_over:
+            raise ParseError(f"illegal move (it is {('black', 'white')[1 - seat]}'s turn, who has passed)")
+        return after
+
+    def _placed(self, position: Position, points: list[int], seat: int) -> Position:
+        states = position.states.copy()
+        self._game.place(states, points, to_play=seat)  # type: ignore[attr-defined]  # Go has it
+        return Position(states, None)
+
+    def _undo(self, words: list[str]) -> str:
+        del words
+        if len(self._past) < 2:
+            raise ParseError("cannot undo")
+        self._past.pop()
+        return ""
+
+    def _handicap(self, words: list[str]) -> str:
+        position = self._position
+        if not hasattr(self._game, "place") or len(self._past) > 1:
+            raise ParseError("board not empty" if len(self._past) > 1 else "there is no handicap in this game")
+        points = [parse_vertex(self._game, position.state, word) for word in words]
+        if len(points) < 2:
+            raise ParseError("bad vertex list (give two points or more)")
+        self._past.append(self._placed(position, points, 1))
+        return ""
+
+    def _loadsgf(self, words: list[str]) -> str:
+        from games import records
+
+        if not words:
+            raise ParseError("loadsgf needs a file")
+        last = _integer(words, 1, "the number of a move is a whole number") if len(words) > 1 else None
+        try:
+            record = next(records.read(words[0]))
+            komi = getattr(records.game_of(record.game), "komi", None)
+            self._renew(record.game if komi is None else self._named(record.game, komi))
+            past = [start_of(self._game)]
+            if record.start:
+                past = [Position(self._game.parse_state(record.start), None)]
+            for action in record.moves[: None if last is None else max(last - 1, 0)].tolist():
+                self._game.step(past[-1].states.copy(), [action])  # which checks it
+                past.append(past[-1].after(self._game, action))
+        except (ArenaError, StopIteration) as error:
+            raise ParseError(f"cannot load file ({error or 'it holds no game'})") from None
+        self._past = past
+        return ""
+
+    # ---- thinking ----------------------------------------------------------------------------------------------------
+
+    def _genmove(self, words: list[str], *, keep: bool) -> str:
+        return self._move(Request(_seat(words)), None, keep=keep)
+
+    def _move(self, request: Request, style: str | None, *, keep: bool) -> str:
+        """Thinks, plays the best move if it is to be kept, and returns it as text."""
+        started, thinker, seat = time.monotonic(), self.player.thinker, request.seat
+        position = self._with_turn(self._position, seat)
+        if position.is_over:
+            if family(self._game) not in ("go", "othello"):
+                raise ParseError("the game is over")
+            return "pass"
+        seconds = self._seconds(seat)
+        deadline, told = started + (seconds or 0.0), [started]
+
+        def stop() -> bool:
+            now = time.monotonic()
+            if style and now >= told[0] + request.interval:
+                told[0] = now
+                self._tell(position, thinker.thought(request.most), request, style)
+            return now >= deadline
+
+        limit = {None: 0, math.inf: thinker.usual_simulations}.get(seconds, UNLIMITED)
+        thinker.think(position, stop, limit, request.allowed)
+        thought = thinker.thought(request.most)
+        if style:
+            self._tell(position, thought, request, style)
+        action = thought.lines[0].moves[0]
+        word = vertex(self._game, position.state, action)
+        if keep:
+            self._past.append(position.after(self._game, action))
+            if self._clocks:
+                self._keepers[seat].answered(seconds or 0.0, time.monotonic() - started)
+                self._clocks[seat].use(time.monotonic() - started)
+        return word
+
+    def _analyze(self, words: list[str], style: str) -> None:
+        request, thinker = self._request(words), self.player.thinker
+        position = self._with_turn(self._position, request.seat)
+        if position.is_over:
+            raise ParseError("the game is over")
+        self.say("=")
+        told = [time.monotonic()]
+
+        def stop() -> bool:
+            now = time.monotonic()
+            if now >= told[0] + request.interval:
+                told[0] = now
+                self._tell(position, thinker.thought(request.most), request, style)
+            if command := self.commands.next(wait=False):
+                self._deferred.append(command)
+            return bool(self._deferred)
+
+        thinker.think(position, stop, UNLIMITED, request.allowed)
+        self._tell(position, thinker.thought(request.most), request, style)
+        if not self._deferred and (command := self.commands.next()):
+            self._deferred.append(command)
+
+    def _genmove_analyze(self, words: list[str], style: str) -> None:
+        request = self._request(words)
+        self._with_turn(self._position, request.seat)  # it may raise, and nothing is said before
+        self.say("=")
+        self.say(f"play {self._move(request, style, keep=True)}")
+
+    def _request(self, words: list[str]) -> Request:
+        """Reads what follows an analysis command."""
+        seat, numbers = int(self._position.states["to_play"][0]), {"interval": 100, "maxmoves": 64}
+        if words and words[0].lower() in _COLORS:
+            seat, words = _seat(words), words[1:]
+        position = self._with_turn(self._position, seat)
+        legal = set(map(int, self._game.legal_action_mask(position.states)[0].nonzero()[0]))
+        allowed: set[int] | None = None
+        while words:
+            word = words[0].lower()
+            if word in numbers:
+                numbers[word] = _integer(words, 1, f"{word} needs a whole number")
+                words = words[2:]
+            elif word in ("allow", "avoid") and len(words) >= 4:
+                points = {parse_vertex(self._game, position.state, point) for point in words[2].split(",")}
+                if _seat(words[1:]) == seat:
+                    allowed = (allowed or set()) | points if word == "allow" else (allowed or legal) - points
+                words = words[4:]
+            else:
+                numbers["interval"] = int(word) if word.isdecimal() else numbers["interval"]
+                words = words[1:]
+        if allowed is not None and not allowed & legal:
+            raise ParseError("no legal move is left to look at")
+        only = None if allowed is None else tuple(sorted(allowed & legal))
+        return Request(seat, max(numbers["interval"] / 100, 0.01), max(numbers["maxmoves"], 1), only)
+
+    def _tell(self, position: Position, thought: Thought, request: Request, style: str) -> None:
+        """One line about the best moves, in Leela Zero's or KataGo's way."""
+        parts = []
+        for order, line in enumerate(thought.lines):
+            rate = (1 + (0.0 if math.isnan(line.value) else line.value)) / 2
+            low = max(rate - _Z * math.sqrt(max(rate * (1 - rate), 0.01) / max(line.visits, 1)), 0.0)
+            numbers = {"visits": str(line.visits)}
+            if style == "lz":
+                shown = {"winrate": rate, "prior": line.prior, "lcb": low}
+                numbers |= {name: str(round(10_000 * share)) for name, share in shown.items()}
+            else:
+                shown = {"utility": 2 * rate - 1, "winrate": rate, "prior": line.prior, "lcb": low}
+                numbers |= {name: f"{share:.6f}" for name, share in shown.items()}
+            numbers["order"] = str(order)
+            words, at = [], position
+            for action in line.moves:
+                words.append(vertex(self._game, at.state, action))
+                at = at.after(self._game, action)
+            facts = " ".join(f"{name} {number}" for name, number in numbers.items())
+            parts.append(f"info move {words[0]} {facts} pv {' '.join(words)}")
+        self.say(" ".join(parts))
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def _time_settings(self, words: list[str]) -> str:
+        main, overtime, stones = (_integer(words, at, "time_settings needs three whole numbers") for at in range(3))
+        if min(main, overtime, stones) < 0:
+            raise ParseError("times are 0 or more")
+        unlimited = overtime > 0 and stones == 0
+        self._settings = None if unlimited else (main, overtime, stones)
+        self._clocks = self._settings and _new_clocks(*self._settings)
+        return ""
+
+    def _time_left(self, words: list[str]) -> str:
+        seat = _seat(words)
+        left, stones = (_integer(words, at, "time_left needs a colour and two whole numbers") for at in (1, 2))
+        if self._clocks is None:
+            self._clocks = _new_clocks(left, 0, 0)
+        clock = self._clocks[seat]
+        clock.left, clock.stones_left = left, stones
+        return ""
+
+    def _seconds(self, seat: int) -> float | None:
+        """For the next move; infinite without a limit, None if there is no time to think at all."""
+        if self._clocks is None:
+            return math.inf
+        clock, keeper = self._clocks[seat], self._keepers[seat]
+        if clock.stones_left:
+            return max(_USED_SHARE * clock.left / clock.stones_left - keeper.overhead, 0.0)
+        later = _USED_SHARE * clock.overtime / clock.stones - keeper.overhead if clock.stones else 0.0
+        share = keeper.allot(clock.left)
+        return max(share or 0.0, later) if share is not None or later > 0 else None
+
+    def _status_list(self, words: list[str]) -> str:
+        if words[:1] not in (["alive"], ["dead"], ["seki"]):
+            raise ParseError("final_status_list needs alive, dead or seki")
+        if family(self._game) != "go":
+            raise ParseError("nothing is dead or alive in this game")
+        if words[0] != "alive":
+            return ""
+        return "\n".join(" ".join(chain) for chain in chains(self._game, self._position.state))
+
+
+def _new_clocks(main: float, overtime: float, stones: int) -> list[Clock]:
+    left, stones_left = (main, 0) if main else (overtime, stones)
+    return [Clock(overtime, stones, left, stones_left) for _ in COLORS]
+
+
+def _seat(words: list[str]) -> int:
+    if not words or words[0].lower() not in _COLORS:
+        raise ParseError("a colour is black or white")
+    return _COLORS[words[0].lower()]
+
+
+def _integer(words: list[str], at: int, complaint: str) -> int:
+    try:
+        return int(float(words[at]))
+    except (IndexError, ValueError, OverflowError):
+        raise ParseError(complaint) from None

@@ -1,0 +1,362 @@
+"""Supervised learning: ``arena learn``. The trainers for pictures and for whole games, and a session that feeds them.
+
+The optimizer, the loop, the checkpoints and the files are those of self-play (``arena.learner``, ``arena.session``);
+single positions are even learned by the same ``Learner``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from agents.networks.core import Classifier, PictureSpec, PolicyValueNetwork, build_classifier
+from agents.networks.files import find_network, load_classifier, load_network
+from agents.networks.heads import OutcomeHead
+from agents.networks.layers import fold_normalisation
+from arena import checkpoint
+from arena.checkpoint import RunError
+from arena.config import ConfigError
+from arena.datasets import Dataset, PictureBatch, PictureSource, SequenceBatch, open_dataset
+from arena.datasets.stream import Stream
+from arena.learn_config import LearnConfig, from_toml
+from arena.learner import Learner, PlayerTrainer, Trainer
+from arena.measures import ClassScores, PolicyScores
+from arena.metrics import MetricsLog, Reporter
+from arena.records import SampleBatch
+from arena.session import Session, drive, seeds
+from games import GameSpec
+
+EVALUATION_POSITIONS = 2048
+"""About how many positions or pictures go through the network at a time when it is measured."""
+
+
+class SequenceLearner(PlayerTrainer[SequenceBatch]):
+    """Learns from whole games: at every ply the move that was played, among all moves, and what the game came to.
+
+    Nobody tells it which moves are legal.
+    """
+
+    parts = ("policy", "value", "top1")
+
+    def _loss(self, batch: SequenceBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        action, value = self._tensor(batch.action), self._tensor(batch.value)
+        there = action >= 0
+        with self._autocast():
+            features = self.network.sequences.every_ply(self._tensor(batch.inputs))[there]
+            logits = self.network.policy(features).float()
+        policy_loss = F.cross_entropy(logits, action[there])
+        value_loss = self._value_losses(features, value[there]).mean()
+        top1 = (logits.argmax(dim=1) == action[there]).float().mean()
+        return policy_loss + self.config.value_loss_weight * value_loss, [
+            policy_loss.detach(),
+            value_loss.detach(),
+            top1,
+        ]
+
+
+class PictureLearner(Trainer[Classifier, PictureBatch]):
+    """Learns what is on pictures.
+
+    Args:
+        spec, config, seed: as ``Trainer`` takes them.
+        settings: of the run.
+    """
+
+    parts = ("class", "top1")
+
+    def __init__(self, spec: PictureSpec, settings: LearnConfig, seed: int) -> None:
+        network = settings.network
+
+        def build() -> Classifier:
+            return build_classifier(network, spec.observation_shape, len(spec.classes))
+
+        options = {"device": settings.device, "precision": settings.precision}
+        super().__init__(spec, network, build, settings.learner, seed, threads=settings.num_threads, **options)
+        self._smoothing = settings.label_smoothing
+
+    def _loss(self, batch: PictureBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        observation = self._tensor(batch.observation).contiguous(memory_format=torch.channels_last)
+        label = self._tensor(batch.label)
+        with self._autocast():
+            logits = self.network(observation)
+        loss = F.cross_entropy(logits.float(), label, label_smoothing=self._smoothing)
+        return loss, [loss.detach(), (logits.argmax(dim=1) == label).float().mean()]
+
+
+def make_learner(config: LearnConfig, spec: GameSpec | PictureSource, seed: int) -> Trainer[Any, Any]:
+    """The trainer that a run needs, with the weights that ``--init`` names."""
+    options = {"device": config.device, "precision": config.precision, "threads": config.num_threads}
+    if config.label_smoothing and not isinstance(spec, PictureSource):
+        raise ConfigError(f"--label-smoothing is for pictures; leave it out for {config.dataset}.")
+    if isinstance(spec, PictureSource):
+        pictures = PictureSpec(spec.name, spec.version, spec.classes, spec.observation_shape)
+        learner: Trainer[Any, Any] = PictureLearner(pictures, config, seed)
+    elif config.network.reads == "planes":
+        learner = Learner(spec, config.network, config.learner, seed, **options)
+    else:
+        learner = SequenceLearner(spec, config.network, config.learner, seed, **options)
+    if config.init is not None and not config.resume:
+        load = load_classifier if isinstance(spec, PictureSource) else load_network
+        learner.start_from(load(find_network(config.init))[0].state_dict())
+    return learner
+
+
+def learn(config: LearnConfig, reporter: Reporter | None = None) -> Path:
+    """Learns, or goes on learning, until the time or the steps are up or a signal comes; returns the run directory.
+
+    Raises:
+        ArenaError: one sentence: no such data, not a run directory, nothing left to do, the disk is full, …
+    """
+    config.check()
+    reporter = reporter or Reporter(f"arena learn {config.dataset}")
+    dataset = open_dataset(config.source)
+    learner_seed, order_seed = seeds(config.seed, 0, 2)
+    learner = make_learner(config, dataset.spec, learner_seed)
+    run = checkpoint.open_run(config, from_toml)  # last: what goes wrong before leaves no empty directory behind
+    resume = f"arena learn {config.dataset} --run {run} --resume"
+    drive(lambda: Learning(config, dataset, learner, order_seed, run, reporter), run, reporter, resume)
+    return run
+
+
+class Learning(Session[LearnConfig, Trainer[Any, Any]]):
+    """One session of a run of supervised learning.
+
+    Args:
+        config: of the run.
+        dataset: what it learns from.
+        learner: what learns, as at the start of the run.
+        order_seed: what the order of the examples is drawn from.
+        run: its directory, which exists.
+        reporter: where it tells how it goes.
+    """
+
+    def __init__(
+        self,
+        config: LearnConfig,
+        dataset: Dataset[Any],
+        learner: Trainer[Any, Any],
+        order_seed: int,
+        run: Path,
+        reporter: Reporter,
+    ) -> None:
+        super().__init__(config, run, reporter, config.memory_cap)
+        self.dataset, self.learner, self._order_seed = dataset, learner, order_seed
+        self._examined: dict[str, str] = {}
+        if config.resume:
+            self._resume()
+        if self.progress >= 1:
+            raise RunError(f"{run} has had all of its training; give it more with --minutes, --max-steps or --epochs.")
+        self._stream: Stream | None = None
+        self.log = MetricsLog(run)
+
+    def _resume(self) -> None:
+        path = checkpoint.latest(self.run)
+        if path is not None:
+            self.seconds_before = checkpoint.load(path, self.learner).progress["seconds"]
+        self.reporter.say(
+            f"Going on with {self.run}: step {self.learner.steps}, {self.seconds_before / 60:.1f} minutes so far."
+        )
+
+    @property
+    def total_steps(self) -> int | None:
+        """How many steps the run has, where it does not go by the clock."""
+        if self.config.epochs is None:
+            return self.config.max_steps
+        return max(1, math.ceil(self.config.epochs * self.dataset.sizes["train"] / self.config.learner.batch_size))
+
+    @property
+    def progress(self) -> float:
+        total = self.total_steps
+        return super().progress if total is None else self.learner.steps / total
+
+    def start(self) -> None:
+        config, learner = self.config, self.learner
+        size = sum(parameter.numel() for parameter in learner.network.parameters())
+        self.reporter.say(
+            f"Learning {config.dataset} in {self.run}: {config.network.backbone} of {size} parameters, "
+            f"{learner.device} in {str(learner.precision).removeprefix('torch.')}, {config.num_threads} learner "
+            f"thread(s), {config.num_workers} data process(es)."
+        )
+        for note in self.dataset.notes:
+            self.reporter.say(note)
+        self.log.write("data", learner.steps, {**self.dataset.facts(), "parameters": size})
+        self._stream = Stream(
+            config.source, config.learner.batch_size, self._order_seed, learner.steps, config.num_workers
+        )
+        with self.stopwatch.measure("starting"):
+            self._batch = next(self._stream)
+        self.start_clock()
+
+    def round(self) -> None:
+        assert self._stream is not None
+        with self.stopwatch.measure("learning"):
+            self.learner.step(self._batch, self.progress)
+        with self.stopwatch.measure("waiting"):
+            self._batch = next(self._stream)
+
+    # ---- housekeeping ------------------------------------------------------------------------------------------------
+
+    def facts(self, interval: float, memory: int) -> tuple[dict[str, Any], dict[str, str]]:
+        means, steps = self.learner.means()
+        shares = self.stopwatch.take()
+        size, batch = self.dataset.sizes["train"], self.config.learner.batch_size
+        record: dict[str, Any] = {
+            "seconds": self.seconds,
+            "progress": self.progress,
+            "epoch": self.learner.steps * batch / size,
+            "examples_per_second": steps * batch / interval,
+            "steps_per_second": steps / interval,
+            **{f"{name}_loss" if name in _LOSSES else name: value for name, value in means.items()},
+            "learning_rate": self.learner.learning_rate(self.progress),
+            "memory_gb": memory / 2**30,
+            **{f"{name}_share": spent / interval for name, spent in shares.items()},
+        }
+        minutes, seconds = divmod(int(self.seconds), 60)
+        shown = {
+            "time": f"{minutes}:{seconds:02d} ({self.progress:.0%})",
+            "step": f"{self.learner.steps} ({steps / interval:.1f}/s)",
+            "epoch": f"{record['epoch']:.2f}",
+            "examples/s": f"{record['examples_per_second']:.0f}",
+            **{_SHOWN.get(name, name): _number(value) for name, value in means.items() if name in (*_LOSSES, "top1")},
+            "lr": f"{record['learning_rate']:.1e}",
+            "waiting for data": f"{shares.get('waiting', 0.0) / interval:.0%}",
+            "memory": f"{record['memory_gb']:.2f} GB",
+        }
+        return record, shown | self._examined
+
+    def save(self) -> Path:
+        """Writes a checkpoint of everything."""
+        progress = {"seconds": self.seconds, "positions": self.learner.steps * self.config.learner.batch_size}
+        return checkpoint.save(self.run, self.learner, progress)
+
+    def saved(self, path: Path) -> None:
+        with self.stopwatch.measure("examining"):
+            found = self.examine("validation", self.config.validation_examples)
+        self._examined = {f"held-out {name}": value for name, value in describe(found).items()}
+        self.reporter.say(f"step {self.learner.steps}: {', '.join(f'{k} {v}' for k, v in self._examined.items())}")
+
+    def examine(self, split: str, limit: int | None = None) -> dict[str, Any]:
+        """Measures the network that plays on ``limit`` examples of a split (all of them by default), spread evenly, and
+        writes down what was found."""
+        started = time.monotonic()
+        size = self.dataset.sizes[split]
+        count = size if limit is None else min(limit, size)
+        found = measure(self.learner, self.dataset, split, np.arange(count) * size // max(count, 1))
+        found |= {"examples": count, "examination_seconds": time.monotonic() - started, "seconds": self.seconds}
+        self.log.write(split, self.learner.steps, found)
+        return found
+
+    def finish(self, path: Path) -> None:
+        """Measures the final network on the test split and tells what to do with it."""
+        self.report()
+        self.reporter.close()
+        self._close_stream()
+        self.reporter.say(f"Learned for {self.learner.steps} steps in {self.seconds / 60:.1f} minutes. Test split:")
+        for name, value in describe(self.examine("test")).items():
+            self.reporter.say(f"  {name}: {value}")
+        spec = self.learner.spec
+        if isinstance(spec, GameSpec):
+            self.reporter.say(f"Play against it with: arena play {spec.name} --opponent net:{self.run},simulations=0")
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def close(self) -> None:
+        self._close_stream()
+        super().close()
+
+
+_LOSSES = ("policy", "value", "class")
+_SHOWN = {"policy": "policy loss", "value": "value loss", "class": "loss"}
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def measure(learner: Trainer[Any, Any], dataset: Dataset[Any], split: str, indices: np.ndarray) -> dict[str, Any]:
+    """How good the moving average of the weights is on examples ``indices`` of a split, by name."""
+    network = fold_normalisation(learner.playing_network()).requires_grad_(False).to(learner.device)
+    network = network.to(memory_format=torch.channels_last)
+    spec = learner.spec
+    if isinstance(spec, PictureSpec):
+        classes = ClassScores(spec.classes)
+        for chunk in _chunks(indices, EVALUATION_POSITIONS):
+            batch = dataset.batch(split, chunk)
+            classes.add(_logits(network, batch.observation, learner.device), batch.label)
+        return classes.record()
+    scores = PolicyScores()
+    is_sequence = learner.network_config.reads != "planes"
+    for chunk in _chunks(indices, max(1, EVALUATION_POSITIONS // 64) if is_sequence else EVALUATION_POSITIONS):
+        answers = dataset.answers(split, chunk)
+        assert answers is not None
+        logits, value, outcomes = _ask(network, dataset.batch(split, chunk), learner.device)
+        scores.add_policy(logits, answers.legal_action_mask, answers.right, answers.seen)
+        scores.add_value(value, answers.value, outcomes)
+    return scores.record()
+
+
+def _chunks(indices: np.ndarray, size: int) -> list[np.ndarray]:
+    return [indices[first : first + size] for first in range(0, len(indices), size)]
+
+
+@torch.inference_mode()
+def _logits(network: Classifier, observation: np.ndarray, device: torch.device) -> np.ndarray:
+    planes = torch.from_numpy(observation).to(device).contiguous(memory_format=torch.channels_last)
+    return network(planes).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def _ask(
+    network: PolicyValueNetwork, batch: SampleBatch | SequenceBatch, device: torch.device
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Policy logits ``[N, A]``, values ``[N]`` and, if it gives them, outcome logits ``[N, 3]``: for each position, or
+    for each input of a game that a move followed."""
+    if isinstance(batch, SequenceBatch):
+        there = torch.from_numpy(batch.action >= 0).to(device)
+        features = network.sequences.every_ply(torch.from_numpy(batch.inputs).to(device))[there]
+    else:
+        planes = torch.from_numpy(batch.observation).to(device).contiguous(memory_format=torch.channels_last)
+        features = network.backbone(planes)
+    outcomes = None
+    if isinstance(network.value, OutcomeHead):
+        outcomes = network.value.outcome_logits(features).float().cpu().numpy()
+    return network.policy(features).float().cpu().numpy(), network.value(features).float().cpu().numpy(), outcomes
+
+
+def describe(found: dict[str, Any]) -> dict[str, str]:
+    """A measurement as a person reads it."""
+    shown = {}
+    for key, name, form in _DESCRIBED:
+        if isinstance(found.get(key), float):
+            shown[name] = format(found[key], form)
+    return shown
+
+
+_DESCRIBED = (
+    ("top1", "top-1", ".1%"),
+    ("top5", "top-5", ".1%"),
+    ("log_loss", "log-loss", ".3f"),
+    ("calibration_error", "calibration error", ".1%"),
+    ("unseen_top1", "top-1 where no training game was", ".1%"),
+    ("unmasked_top1", "top-1 without the mask", ".1%"),
+    ("illegal", "illegal top-1 without the mask", ".2%"),
+    ("illegal_mass", "illegal probability without the mask", ".2%"),
+    ("winner", "side of the winner", ".1%"),
+    ("value_error", "value error", ".3f"),
+    ("outcome_top1", "outcome accuracy", ".1%"),
+    ("outcome_log_loss", "outcome log-loss", ".3f"),
+    ("outcome_calibration_error", "outcome calibration error", ".1%"),
+    ("auc", "area under the ROC", ".3f"),
+)
