@@ -195,7 +195,6 @@ def _write_files(
 ) -> None:
     tensors, counters = learner.state()
     extra = {"steps": learner.steps, "seconds": progress.get("seconds"), "positions": progress.get("positions")}
-    extra |= progress.get("network", {})
     if search is not None:
         extra["search"] = {name: getattr(search, name) for name in TRAINED_WITH}
     network, config = learner.playing_network(), learner.network_config

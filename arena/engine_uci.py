@@ -105,7 +105,6 @@ class UciServer(Server):
         elif word in ("ucinewgame", "usinewgame"):
             self._clock.new_game()
             self.player.thinker.reset()
-            self._known = None
         else:
             try:
                 {"setoption": self._set_option, "position": self._set_position, "go": self._go}[word](command)

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from agents.network_evaluator import best_device, best_precision
-from agents.networks.core import Classifier, NetworkConfig, PictureSpec, PolicyValueNetwork, build_network
+from agents.networks.core import Classifier, NetworkConfig, PolicyValueNetwork, build_network
 from agents.networks.heads import OutcomeHead, answering_layers
+from agents.pictures import PictureSpec
 from arena.muon import Muon
 from arena.records import SampleBatch
 from games import ArenaError, GameSpec

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from agents.networks.core import Classifier, PictureSpec, PolicyValueNetwork, build_classifier
+from agents.networks.core import Classifier, PolicyValueNetwork, build_classifier
 from agents.networks.files import find_network, load_classifier, load_network
 from agents.networks.heads import OutcomeHead
 from agents.networks.layers import fold_normalisation
+from agents.pictures import PictureSpec
 from arena import checkpoint
 from arena.checkpoint import RunError
 from arena.config import ConfigError
-from arena.datasets import Dataset, PictureBatch, PictureSource, SequenceBatch, open_dataset
+from arena.datasets import Dataset, PictureBatch, SequenceBatch, open_dataset
 from arena.datasets.stream import Stream
 from arena.learn_config import LearnConfig, from_toml
 from arena.learner import Learner, PlayerTrainer, Trainer
@@ -89,20 +90,19 @@ class PictureLearner(Trainer[Classifier, PictureBatch]):
         return loss, [loss.detach(), (logits.argmax(dim=1) == label).float().mean()]
 
 
-def make_learner(config: LearnConfig, spec: GameSpec | PictureSource, seed: int) -> Trainer[Any, Any]:
+def make_learner(config: LearnConfig, spec: GameSpec | PictureSpec, seed: int) -> Trainer[Any, Any]:
     """The trainer that a run needs, with the weights that ``--init`` names."""
     options = {"device": config.device, "precision": config.precision, "threads": config.num_threads}
-    if config.label_smoothing and not isinstance(spec, PictureSource):
+    if config.label_smoothing and not isinstance(spec, PictureSpec):
         raise ConfigError(f"--label-smoothing is for pictures; leave it out for {config.dataset}.")
-    if isinstance(spec, PictureSource):
-        pictures = PictureSpec(spec.name, spec.version, spec.classes, spec.observation_shape)
-        learner: Trainer[Any, Any] = PictureLearner(pictures, config, seed)
+    if isinstance(spec, PictureSpec):
+        learner: Trainer[Any, Any] = PictureLearner(spec, config, seed)
     elif config.network.reads == "planes":
         learner = Learner(spec, config.network, config.learner, seed, **options)
     else:
         learner = SequenceLearner(spec, config.network, config.learner, seed, **options)
     if config.init is not None and not config.resume:
-        load = load_classifier if isinstance(spec, PictureSource) else load_network
+        load = load_classifier if isinstance(spec, PictureSpec) else load_network
         learner.start_from(load(find_network(config.init))[0].state_dict())
     return learner
 

@@ -839,22 +839,21 @@ def _stood(board: Array, fields: _Fields, i: int, plies: Int, tables: _Tables) -
 
 
 @njit(cache=True)
-def _bits(board: Array, row: Int, start: int, size: int) -> np.uint64:
-    """``size`` bits of a row, from bit ``start``, as the lowest of a word; others follow."""
+def _bits(boards: Array, i: int, row: Int, start: int, size: int) -> np.uint64:
+    """``size`` bits of a row of board ``i``, from bit ``start``, as the lowest of a word; others follow."""
     word, shift = start >> 6, start & 63
-    bits = board[row, word] >> np.uint64(shift)
+    bits = boards[i, row, word] >> np.uint64(shift)
     if shift + size > 64:
-        bits |= board[row, word + 1] << np.uint64(64 - shift)
+        bits |= boards[i, row, word + 1] << np.uint64(64 - shift)
     return bits
 
 
 @njit(cache=True)
 def _legal_action_mask(boards: Array, terminated: Array, size: int, mask: Array) -> None:
     for i in range(len(boards)):
-        board = boards[i]
         mask[i, size * size] = not terminated[i]
         for line in range(size):
-            bits = _bits(board, _LEGAL, line * (size + 1), size)
+            bits = _bits(boards, i, _LEGAL, line * (size + 1), size)
             for column in range(size):
                 mask[i, line * size + column] = (bits >> np.uint64(column)) & _ONE
 
@@ -864,10 +863,9 @@ def _draw_stones(boards: Array, to_play: Array, size: int, first: int, planes: A
     """Planes ``first`` and ``first + 1`` of ``planes`` float32 ``[B, C, size**2]``: stones of the player to move and of
     the other, from the first two rows of bits of ``boards``."""
     for i in range(len(boards)):
-        board = boards[i]
         for plane in range(2):
             for line in range(size):
-                bits = _bits(board, np.int64(to_play[i]) ^ plane, line * (size + 1), size)
+                bits = _bits(boards, i, np.int64(to_play[i]) ^ plane, line * (size + 1), size)
                 for column in range(size):
                     planes[i, first + plane, line * size + column] = (bits >> np.uint64(column)) & _ONE
 
@@ -877,7 +875,8 @@ def _draw_liberties(fields: _Fields, rules: _Rules, tables: _Tables, planes: Arr
     """The compact planes 2, 3 and 4 of ``planes`` float32 ``[B, C, size**2]``."""
     to_play, terminated, _, _, _, boards, _ = fields
     stride, _, _, all_points, _, _ = tables
-    board, drawn = np.zeros((_ROWS, len(all_points)), dtype=np.uint64), (_ATARI, _TWO, _LEGAL)
+    scratch, drawn = np.zeros((1, _ROWS, len(all_points)), dtype=np.uint64), (_ATARI, _TWO, _LEGAL)
+    board = scratch[0]
     for i in range(len(to_play)):
         _load(board, boards, i, _BLACK, all_points)
         _find_two(board, stride)
@@ -887,7 +886,7 @@ def _draw_liberties(fields: _Fields, rules: _Rules, tables: _Tables, planes: Arr
             board[_LEGAL, word] = _ZERO if terminated[i] else banned
         for plane in range(3):
             for line in range(stride - 1):
-                bits = _bits(board, drawn[plane], 64 + line * stride, stride - 1)
+                bits = _bits(scratch, 0, drawn[plane], 64 + line * stride, stride - 1)
                 for column in range(stride - 1):
                     planes[i, 2 + plane, line * (stride - 1) + column] = (bits >> np.uint64(column)) & _ONE
 

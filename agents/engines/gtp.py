@@ -78,12 +78,16 @@ class GtpEngine(Engine):
             raise self.process.error(f"answered {word[:40]!r} to genmove, which is no legal move ({error})") from None
 
     def _set_up(self, plays: Sequence[tuple[int, int]]) -> None:
-        self._ask("clear_board")
+        """Puts the position on the board. All commands are sent at once, which saves the way there and back."""
         empty = self.game.init(1)[0]
-        for seat, action in plays:
-            point = vertex(self.game, empty, action)
+        points = [vertex(self.game, empty, action) for _, action in plays]
+        commands = [f"play {COLORS[seat]} {point}" for (seat, _), point in zip(plays, points, strict=True)]
+        self.process.forget()
+        self.process.send("\n".join(["clear_board", *commands]))
+        self._answer("clear_board", self.deadline())
+        for command, point in zip(commands, points, strict=True):
             try:
-                self._ask(f"play {COLORS[seat]} {point}")
+                self._answer(command, self.deadline())
             except RefusalError:
                 if point != "pass" or family(self.game) == "go":
                     raise  # elsewhere a player passes who must, and some programs know that by themselves
@@ -115,9 +119,11 @@ class GtpEngine(Engine):
         """Sends a command and returns its answer, without the mark; a move's is given the time of its ``course``."""
         self.process.forget()
         self.process.send(command)
-        what = f"answer to {command!r}"
-        deadline = self.move_deadline(course) if course else self.deadline()
-        first = ""
+        return self._answer(command, self.move_deadline(course) if course else self.deadline())
+
+    def _answer(self, command: str, deadline: float) -> str:
+        """What the engine has to say to a command that it was sent. Raises RefusalError where that is a complaint."""
+        what, first = f"answer to {command!r}", ""
         while not first.startswith(("=", "?")):  # what programs print besides is no answer
             first = self.process.receive(deadline, what)
         answer = first[1:].strip()

@@ -167,23 +167,6 @@ SEQUENCE_BACKBONES: dict[str, Callable[[NetworkConfig, ObservationShape, int], S
 """The same for those that read the course of a game, which also need to know how many actions there are."""
 
 
-@dataclass(frozen=True)
-class PictureSpec:
-    """What a classifier is for; to its checkpoint, what a ``GameSpec`` is to that of a player.
-
-    Attributes:
-        name: of the set of pictures, such as ``"cifar10"``.
-        version: raised whenever the classes or the way that pictures are shown change.
-        classes: their names.
-        observation_shape: ``(C, H, W)``.
-    """
-
-    name: str
-    version: int
-    classes: tuple[str, ...]
-    observation_shape: ObservationShape
-
-
 class NetworkOutput(NamedTuple):
     """What a policy-value network says of ``B`` positions.
 

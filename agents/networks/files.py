@@ -24,7 +24,6 @@ from agents.networks.core import (
     Classifier,
     NetworkConfig,
     NetworkError,
-    PictureSpec,
     PolicyValueNetwork,
     build_classifier,
     build_network,
@@ -38,6 +37,7 @@ from agents.networks.description import (
     read_description,
     write_description,
 )
+from agents.pictures import PictureSpec
 from games import Game, GameSpec
 
 NetworkT = TypeVar("NetworkT", PolicyValueNetwork, Classifier)

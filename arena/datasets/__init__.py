@@ -16,7 +16,6 @@ from arena.datasets.core import (
     Dataset,
     DatasetError,
     PictureBatch,
-    PictureSource,
     SequenceBatch,
     Source,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "DatasetError",
     "Kind",
     "PictureBatch",
-    "PictureSource",
     "SequenceBatch",
     "Source",
     "kind_of",

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from agents.pictures import PictureSpec
 from games import ArenaError, GameSpec
 
 Array = np.ndarray
@@ -90,16 +91,6 @@ class Answers:
     seen: Array
 
 
-@dataclass(frozen=True)
-class PictureSource:
-    """What the network of a set of pictures is for; ``agents.networks.PictureSpec`` without PyTorch."""
-
-    name: str
-    version: int
-    classes: tuple[str, ...]
-    observation_shape: tuple[int, int, int]
-
-
 BatchT = TypeVar("BatchT")
 
 
@@ -112,7 +103,7 @@ class Dataset(abc.ABC, Generic[BatchT]):
         notes: what was found and left out when it was read, each as one sentence.
     """
 
-    spec: GameSpec | PictureSource
+    spec: GameSpec | PictureSpec
     sizes: dict[str, int]
     notes: tuple[str, ...] = ()
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.pictures import PictureSpec
 from arena.datasets.cache import Arrays, cached, find_files
-from arena.datasets.core import HELD_OUT, SPLITS, Dataset, DatasetError, PictureBatch, PictureSource, Source
+from arena.datasets.core import HELD_OUT, SPLITS, Dataset, DatasetError, PictureBatch, Source
 from games.hashing import mix64
 
 Array = np.ndarray
@@ -56,7 +57,7 @@ class PictureDataset(Dataset[PictureBatch]):
             labels, classes = (labels == classes.index(only)).astype(np.int64), CAT_OR_NOT
         self._labels, self._augment = labels, augment
         _, height, width, planes = self._pictures.shape
-        self.spec = PictureSource(name, 1, classes, (planes, height, width))
+        self.spec = PictureSpec(name, 1, classes, (planes, height, width))
         splits = np.asarray(arrays["splits"])
         self._rows = {split: np.flatnonzero(splits == number) for number, split in enumerate(SPLITS)}
         self.sizes = {split: len(rows) for split, rows in self._rows.items()}

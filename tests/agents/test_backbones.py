@@ -22,7 +22,6 @@ from agents.networks import (
     SEQUENCE_BACKBONES,
     NetworkConfig,
     NetworkError,
-    PictureSpec,
     PolicyValueNetwork,
     build_classifier,
     build_network,
@@ -34,6 +33,7 @@ from agents.networks.heads import OutcomeHead
 from agents.networks.reading import Reader
 from agents.networks.recurrent import Recurrent
 from agents.networks.transformer import Block, Transformer
+from agents.pictures import PictureSpec
 from games import Game
 from tests.agents.test_histories import play
 

@@ -1,6 +1,9 @@
-"""Whole games of our UCI engine in the hands of python-chess, against random moves or another engine.
+"""Whole games of our engines in the hands of others: python-chess (UCI), and a simple controller (GTP).
 
-By hand: ``python -m tests.arena.engine_games GAMES COMMAND [OTHER COMMAND]``, at 1 s + 0.01 s.
+By hand, at 1 s + 0.01 s, against random moves or another engine; or on 9 × 9 points, 30 s for each game:
+
+    python -m tests.arena.engine_games uci GAMES COMMAND [OTHER COMMAND]
+    python -m tests.arena.engine_games gtp GAMES COMMAND OTHER COMMAND
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import random
 import shlex
 import sys
 import time
+
+from agents.engines.process import EngineProcess
 
 
 def play_with_python_chess(
@@ -58,6 +63,58 @@ def play_with_python_chess(
     return results
 
 
+def play_with_gtp(
+    command: str, other: str, *, games: int, size: int, seconds: int, tell: bool = False
+) -> collections.Counter[str]:
+    """How the engine fared in Go against ``other``, which also keeps the score: win, loss, time or illegal."""
+    engines = [EngineProcess(words) for words in (command, other)]
+    results: collections.Counter[str] = collections.Counter()
+
+    def ask(engine: EngineProcess, words: str) -> tuple[str, bool]:
+        """The answer, and whether it is a good one."""
+        engine.send(words)
+        line = ""
+        while line[:1] not in ("=", "?"):
+            line = engine.receive(time.monotonic() + 120, words)
+        while engine.receive(time.monotonic() + 120, words):
+            pass
+        return line[1:].strip(), line[0] == "="
+
+    for engine in engines:
+        assert ask(engine, f"boardsize {size}")[1]
+    least = float(seconds)
+    for number in range(games):
+        for engine in engines:
+            assert all(ask(engine, words)[1] for words in ("clear_board", "komi 7.5", f"time_settings {seconds} 0 0"))
+        clocks, passes, result = [float(seconds)] * 2, 0, ""
+        for ply in range(2 * size**2):
+            color, mover = "bw"[ply % 2], (ply + number) % 2
+            ask(engines[mover], f"time_left {color} {int(clocks[mover])} 0")
+            started = time.monotonic()
+            move, _ = ask(engines[mover], f"genmove {color}")
+            clocks[mover] -= time.monotonic() - started
+            least = min(least, clocks[0])
+            passes = passes + 1 if move.lower() == "pass" else 0
+            if move.lower() == "resign" or clocks[mover] < 0:
+                result = ("time" if clocks[mover] < 0 else "loss") if mover == 0 else "win"
+            elif not ask(engines[1 - mover], f"play {color} {move}")[1]:
+                result = "illegal" if mover == 0 else "other's illegal move"
+            if result or passes == 2:
+                break
+        if not result:
+            winner = ask(engines[1], "final_score")[0][:1].lower()
+            result = "win" if winner == "bw"[number % 2] else "loss"
+        results[result] += 1
+        if tell:
+            print(number + 1, dict(results), f"{ply + 1} plies, {least:.1f} s at least", flush=True)
+    for engine in engines:
+        engine.close()
+    return results
+
+
 if __name__ == "__main__":
-    count, command, *others = sys.argv[1:]
-    print(play_with_python_chess(command, games=int(count), base=1.0, increment=0.01, other="".join(others), tell=True))
+    protocol, count, command, *others = sys.argv[1:]
+    if protocol == "uci":
+        play_with_python_chess(command, games=int(count), base=1.0, increment=0.01, other="".join(others), tell=True)
+    else:
+        play_with_gtp(command, others[0], games=int(count), size=9, seconds=30, tell=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +15,8 @@ import pytest
 
 import games
 from agents.histories import FIRST_ACTION, START, History
-from arena.datasets import DATASETS, SPLITS, DatasetError, PictureSource, Source, kind_of, open_dataset
+from agents.pictures import PictureSpec
+from arena.datasets import DATASETS, SPLITS, DatasetError, Source, kind_of, open_dataset
 from arena.datasets import connect_four as eight
 from arena.datasets.core import Order
 from arena.datasets.games_of_others import (
@@ -297,6 +300,11 @@ def test_processes_make_the_same_batches_in_the_same_order(wthor: Path) -> None:
     np.testing.assert_array_equal(next(later).observation, last.observation)
 
 
+def test_processes_that_read_need_no_networks() -> None:
+    code = "import sys, arena.datasets.stream, arena.datasets; assert not {'torch', 'ray'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_a_process_that_cannot_read_says_why(tmp_path: Path) -> None:
     stream = Stream(Source("wthor", tmp_path), 16, seed=5, first_step=0, workers=1)
     with pytest.raises(DatasetError, match=r"There is no WTH_\*\.wtb below"):
@@ -329,7 +337,7 @@ def pictures(data: Path, name: str = "cifar10", **changes: object) -> PictureDat
 
 
 def classes_of(dataset: PictureDataset) -> tuple[str, ...]:
-    assert isinstance(dataset.spec, PictureSource)
+    assert isinstance(dataset.spec, PictureSpec)
     return dataset.spec.classes
 
 
