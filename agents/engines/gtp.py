@@ -78,7 +78,7 @@ class GtpEngine(Engine):
             raise self.process.error(f"answered {word[:40]!r} to genmove, which is no legal move ({error})") from None
 
     def _set_up(self, plays: Sequence[tuple[int, int]]) -> None:
-        """Puts the position on the board. All commands are sent at once, which saves the way there and back."""
+        """Puts the position on the board. All commands are sent at once, to save the way there and back."""
         empty = self.game.init(1)[0]
         points = [vertex(self.game, empty, action) for _, action in plays]
         commands = [f"play {COLORS[seat]} {point}" for (seat, _), point in zip(plays, points, strict=True)]

@@ -86,7 +86,7 @@ def play_with_gtp(
     for number in range(games):
         for engine in engines:
             assert all(ask(engine, words)[1] for words in ("clear_board", "komi 7.5", f"time_settings {seconds} 0 0"))
-        clocks, passes, result = [float(seconds)] * 2, 0, ""
+        clocks, passes, ply, result = [float(seconds)] * 2, 0, 0, ""
         for ply in range(2 * size**2):
             color, mover = "bw"[ply % 2], (ply + number) % 2
             ask(engines[mover], f"time_left {color} {int(clocks[mover])} 0")
