@@ -61,7 +61,7 @@ class Commands:
             if not wait and not select.select([self._source], [], [], 0)[0]:
                 return None
             data = os.read(self._source, 1 << 16)
-            *lines, self._unread = (self._unread + data).split(b"\n") if data else (b"quit", b"")
+            *lines, self._unread = (self._unread + (data or b"\nquit\n")).split(b"\n")
             now = time.monotonic()
             self._lines.extend(Command(line.decode(errors="replace").strip(), now) for line in lines)
         return self._lines.popleft()
@@ -90,13 +90,15 @@ class TimeKeeper:
         """Forgets the clock of the last game; what moves cost stays true."""
         self._most = 0.0
         self._after: float | None = None  # what the clock would show by now if moves cost nothing
+        self._late = 0.0  # what the last move cost, as far as can be seen without the clock
 
     def allot(self, left: float, increment: float = 0.0, moves_to_go: int = 0) -> float | None:
         """For one move, 0 or more: ``left`` on the clock, ``increment`` after the move, and perhaps more time after
         ``moves_to_go`` moves (0 = never). None: there is no time to think at all, not even of one position."""
-        if self._after is not None and 0 <= self._after - left < self._after:
-            self._learn(self._after - left)
-        self._most, self._after = max(self._most, left), None
+        if self._after is not None:
+            cost = self._after - left
+            self._learn(cost if self._late <= cost < self._after else self._late)
+        self._most, self._after, self._late = max(self._most, left), None, 0.0
         if left < max(8 * self._cost, 2 * self._worst, 2 * self.overhead):
             return None  # nothing is learnt from such moves, which cost less than others
         self._after = left + increment
@@ -109,8 +111,7 @@ class TimeKeeper:
         """The move that had ``allotted`` went out after ``seconds``."""
         if self._after is not None:
             self._after -= min(seconds, allotted)
-            if seconds > allotted:
-                self._learn(seconds - allotted)
+            self._late = max(seconds - allotted, 0.0)
 
     def _learn(self, cost: float) -> None:
         self._cost += 0.2 * (cost - self._cost)

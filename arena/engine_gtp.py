@@ -76,6 +76,7 @@ class GtpServer(Server):
         self._settings: tuple[float, float, int] | None = None  # of time_settings
         self._clocks: list[Clock] | None = None
         self._past: list[Position] = []
+        self._number = ""  # of the command that is being answered
         self._answers: dict[str, Callable[[list[str]], str | None]] = {
             "protocol_version": lambda _: "2",
             "name": lambda _: "arena",
@@ -113,7 +114,7 @@ class GtpServer(Server):
             command = self._deferred.pop(0) if self._deferred else self.commands.next()
             assert command is not None
             words = command.text.partition("#")[0].replace("\t", " ").split()
-            number = words.pop(0) if words and words[0].isdecimal() else ""
+            self._number = number = words.pop(0) if words and words[0].isdecimal() else ""
             if not words:
                 continue
             try:
@@ -251,14 +252,16 @@ class GtpServer(Server):
         last = _integer(words, 1, "the number of a move is a whole number") if len(words) > 1 else None
         try:
             record = next(records.read(words[0]))
-            komi = getattr(records.game_of(record.game), "komi", None)
-            self._renew(record.game if komi is None else self._named(record.game, komi))
-            past = [start_of(self._game)]
-            if record.start:
-                past = [Position(self._game.parse_state(record.start), None)]
+            game = records.game_of(record.game)
+            if family(game) != family(self._game):
+                raise ParseError(f"it is a game of {game.spec.name}")
+            name = self._named(record.game, game.komi) if hasattr(game, "komi") else record.game  # type: ignore[attr-defined]
+            game = records.game_of(name)
+            past = [Position(game.parse_state(record.start), None) if record.start else start_of(game)]
             for action in record.moves[: None if last is None else max(last - 1, 0)].tolist():
-                self._game.step(past[-1].states.copy(), [action])  # which checks it
-                past.append(past[-1].after(self._game, action))
+                game.step(past[-1].states.copy(), [action])  # which checks it
+                past.append(past[-1].after(game, action))
+            self._renew(name)
         except (ArenaError, StopIteration) as error:
             raise ParseError(f"cannot load file ({error or 'it holds no game'})") from None
         self._past = past
@@ -306,7 +309,7 @@ class GtpServer(Server):
         position = self._with_turn(self._position, request.seat)
         if position.is_over:
             raise ParseError("the game is over")
-        self.say("=")
+        self.say(f"={self._number}")
         told = [time.monotonic()]
 
         def stop() -> bool:
@@ -326,7 +329,7 @@ class GtpServer(Server):
     def _genmove_analyze(self, words: list[str], style: str) -> None:
         request = self._request(words)
         self._with_turn(self._position, request.seat)  # it may raise, and nothing is said before
-        self.say("=")
+        self.say(f"={self._number}")
         self.say(f"play {self._move(request, style, keep=True)}")
 
     def _request(self, words: list[str]) -> Request:

@@ -23,7 +23,7 @@ from games import ArenaError, ParseError
 from games.notation import LineProtocol, without_past
 
 INFO_SECONDS = 0.5
-"""Between two ``info``, later in a search."""
+"""Between two ``info`` at most."""
 
 MIN_BYOYOMI = 0.1
 """Seconds a move that always suffice to look at one position at least."""
@@ -280,7 +280,7 @@ class UciServer(Server):
                 f"nodes {thought.simulations} nps {rate} hashfull {int(1000 * thought.share_full)} "
                 f"time {int(1000 * thought.seconds)} pv {' '.join(words)}"
             )
-        told.now(thought.lines[0].moves[0])
+        told.now()
 
     def _words(self, position: Position, moves: Sequence[int]) -> list[str]:
         game, words = self.player.thinker.game, []
@@ -295,17 +295,16 @@ class UciServer(Server):
 
 
 class _Told:
-    """When the client heard of the search last."""
+    """When the client heard of the search last; later in a search it hears of it less often."""
 
     def __init__(self) -> None:
-        self._at, self._every, self._move = time.monotonic(), 0.05, -1
+        self._at, self._every = time.monotonic(), 0.05
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._at + self._every
 
-    def now(self, move: int) -> None:
-        self._at, self._move = time.monotonic(), move
-        self._every = min(2 * self._every, INFO_SECONDS)
+    def now(self) -> None:
+        self._at, self._every = time.monotonic(), min(2 * self._every, INFO_SECONDS)
 
 
 _COMMANDS = ("isready", "ucinewgame", "usinewgame", "setoption", "position", "go", "quit")

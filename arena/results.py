@@ -56,7 +56,7 @@ def read_records(path: Path) -> list[MatchRecord]:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise ResultsError(f"{path} cannot be read as results of a tournament: {error}.") from None
-    return [_from_json(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_from_json(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
 
 
 def _from_json(line: bytes, where: str) -> MatchRecord:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -120,6 +120,8 @@ class Sprt:
     model: EloModel = "normalized"
 
     def __post_init__(self) -> None:
+        if self.model not in get_args(EloModel):
+            raise ArenaError(f"A sequential test's Elo is {self.model!r}; give {' or '.join(get_args(EloModel))}.")
         if not (math.isfinite(self.elo0) and math.isfinite(self.elo1) and self.elo0 < self.elo1):
             raise ArenaError(f"A sequential test needs elo0 below elo1, not {self.elo0:g} and {self.elo1:g}.")
         if self.model == "normalized" and max(abs(self.elo0), abs(self.elo1)) > MAX_NORMALIZED:

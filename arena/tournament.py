@@ -155,7 +155,8 @@ class Tournament:
         Raises:
             ArenaError: a tournament that cannot be played, or a directory that holds one already.
         """
-        if (directory / SETTINGS).exists() or (directory / RESULTS).exists():
+        results = directory / RESULTS
+        if (directory / SETTINGS).exists() or (results.is_file() and results.stat().st_size):
             raise TournamentError(f"{directory} holds a tournament already; give another --out, or --resume.")
         return cls(directory, settings)._with_openings()
 
@@ -254,11 +255,14 @@ class Tournament:
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 content = path.read_bytes()
-                file.truncate(content.rfind(b"\n") + 1)  # a line that was cut off is of a game that was not finished
+                whole = content.rfind(b"\n") + 1
+                file.truncate(whole)  # a line that was cut off is of a game that was not finished
             except BlockingIOError:
                 raise TournamentError(f"Another process is playing the tournament in {self.directory}.") from None
             except OSError as error:
                 raise TournamentError(f"{path} cannot be written: {error.strerror}; give another --out.") from None
+            if content.count(b"\n", 0, whole) != len(self.records):
+                raise TournamentError(f"The tournament in {self.directory} was played on meanwhile; --resume it again.")
             yield file
 
     def _append(self, file: BinaryIO, finished: list[MatchRecord]) -> None:

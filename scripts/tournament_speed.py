@@ -3,8 +3,7 @@
     python -m scripts.tournament_speed runs/a runs/b                # 1,000 games of Connect Four at 64 simulations
 
 Both ways play by the same code on one core, in one run: first all games with many in flight, then some of the same
-games again with one in flight, from empty caches. Times are of the processor, so that other work on the machine
-counts less.
+games again with one in flight, from empty caches. Times are of the processor, so that other work counts less.
 """
 
 from __future__ import annotations

@@ -186,6 +186,8 @@ def test_records_are_loaded_up_to_a_move(go: GtpClient, tmp_path: Path) -> None:
     assert go.all(f"loadsgf {path}", "get_komi") == ["=", "= 3.5"]
     assert board(go) == "...../...O./..X../.O.../....."
     assert go.all(f"loadsgf {path} 2", "play w A1", "undo", "undo", "undo") == ["="] * 4 + ["? cannot undo"]
+    records.write(tmp_path / "hex.sgf", [records.GameRecord("hex_5x5", np.array([3, 4]))])
+    assert "hex_5x5" in go.ask(f"loadsgf {tmp_path / 'hex.sgf'}")
     (tmp_path / "broken.sgf").write_text("(;GM[1]SZ[5];B[aa];W[aa])")
     before = board(go)
     assert go.ask(f"loadsgf {tmp_path / 'broken.sgf'}").startswith("? cannot load file")
@@ -238,8 +240,8 @@ def infos(line: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("style", ["lz", "kata"])
 def test_analysis_goes_on_until_the_next_command(go: GtpClient, style: str) -> None:
     go.ask("play b C3")
-    go.send(f"{style}-analyze w 5")
-    assert go.line() == "="
+    go.send(f"8 {style}-analyze w 5")
+    assert go.line() == "=8"
     lines = [go.line() for _ in range(4)]
     go.send("9 name")
     rest = go.until("=9")
