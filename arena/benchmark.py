@@ -33,7 +33,7 @@ from arena.probes import EVALUATIONS, NETWORK_BATCH, Probe, Round, raw_row
 from games import ArenaError, Game
 
 if TYPE_CHECKING:
-    from arena.cli import Benchmark
+    from arena.options import Benchmark
 
 TREE_BATCHES = (64, 256, 1024)
 

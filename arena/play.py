@@ -69,12 +69,13 @@ class GamePool:
         self._plies = np.zeros(slots, np.int32)
         self._seats = np.zeros((slots, game.spec.num_players), np.int32)
         self._oldest = np.zeros(slots, np.int64)
-        # All that is recorded lies in arrays, so that recording costs nothing beside the agents.
-        max_plies = game.spec.max_plies
-        self._moves = np.zeros((slots, max_plies), np.int32)
-        self._root_values = np.zeros((slots, max_plies), np.float32)
-        self._policy_lengths = np.zeros((slots, max_plies), np.int32)
-        # The sparse policy targets of a game, ply after ply, from the left of its row; the columns double when full.
+        # All that is recorded lies in arrays, so that recording costs nothing beside the agents. Their columns double
+        # when a game fills them: the longest chess game has 11,797 plies, and hardly any has 500.
+        plies = min(game.spec.max_plies, 256)
+        self._moves = np.zeros((slots, plies), np.int32)
+        self._root_values = np.zeros((slots, plies), np.float32)
+        self._policy_lengths = np.zeros((slots, plies), np.int32)
+        # The sparse policy targets of a game, ply after ply, from the left of its row.
         self._policy_sizes = np.zeros(slots, np.int64)
         self._policy_actions = np.zeros((slots, 64), np.int32)
         self._policy_weights = np.zeros((slots, 64), np.float32)
@@ -156,9 +157,8 @@ class GamePool:
         rows, actions = np.nonzero(result.action_weights)
         lengths = np.bincount(rows, minlength=len(slots))
         sizes = self._policy_sizes[slots]
-        while (sizes + lengths).max() > self._policy_actions.shape[1]:
-            self._policy_actions = np.concatenate([self._policy_actions, np.zeros_like(self._policy_actions)], axis=1)
-            self._policy_weights = np.concatenate([self._policy_weights, np.zeros_like(self._policy_weights)], axis=1)
+        self._policy_actions = _widened(self._policy_actions, (sizes + lengths).max())
+        self._policy_weights = _widened(self._policy_weights, (sizes + lengths).max())
         row_starts = np.cumsum(lengths) - lengths
         columns = sizes[rows] + np.arange(len(rows)) - row_starts[rows]
         self._policy_actions[slots[rows], columns] = actions
@@ -172,6 +172,9 @@ class GamePool:
         self._game.step(states, actions)
         self._states[slots] = states
         plies = self._plies[slots]
+        self._moves = _widened(self._moves, plies.max() + 1)
+        self._root_values = _widened(self._root_values, plies.max() + 1)
+        self._policy_lengths = _widened(self._policy_lengths, plies.max() + 1)
         self._moves[slots, plies] = actions
         self._root_values[slots, plies] = np.nan
         self._policy_lengths[slots, plies] = 0
@@ -266,6 +269,13 @@ class GamePool:
         self._thinking[:] = False
         for agent in self._agents:
             agent.reset()
+
+
+def _widened(rows: Array, columns: int) -> Array:
+    """``rows`` itself where it has as many columns, or else a copy with twice as many, as often as it takes."""
+    while rows.shape[1] < columns:
+        rows = np.concatenate([rows, np.zeros_like(rows)], axis=1)
+    return rows
 
 
 def play_games(

@@ -25,10 +25,11 @@ import tyro
 import games
 from agents.search import SearchConfig
 from arena import benchmark
-from arena.cli import Benchmark
+from arena.options import Benchmark
 from arena.probes import RANDOM_PLAY, SELF_PLAY, Probe, Round, timed
 from games import ArenaError
 from scripts import peer_client
+from scripts.beside_open_spiel import RULES
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,12 @@ class Options(Benchmark):
 
 
 def open_spiel_random_play(name: str, seconds: float) -> Probe | None:
-    """Random play of OpenSpiel's game of that name, from Python; None where it is not installed or has none."""
+    """Random play of the same game in OpenSpiel, from Python; None where it is not installed."""
     try:
         import pyspiel
     except ImportError:
         return None
-    if name not in pyspiel.registered_names():
-        return None
-    game: Any = pyspiel.load_game(name)
+    game: Any = pyspiel.load_game(RULES[name].theirs)
 
     def playout() -> int:
         state, plies = game.new_initial_state(), 0
@@ -84,7 +83,7 @@ def run(options: Options) -> None:
     python = peer_client.make_environment(options.peers_directory) if options.peers else None
     benchmark.announce(subject, benchmark.one_core())
     table = benchmark.own_probes(subject, options.seconds)
-    others = (open_spiel_random_play(name, options.seconds) for name in games.families())
+    others = (open_spiel_random_play(name, options.seconds) for name in games.families() if name in RULES)
     table += [probe for probe in others if probe is not None]
     peers = []
     with tempfile.TemporaryDirectory() as scratch:

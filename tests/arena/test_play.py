@@ -48,6 +48,25 @@ def test_records_are_what_the_rules_and_the_agents_say(name: str) -> None:
     assert {t.end_reason for t in finished} >= {EndReason.WIN}
 
 
+def test_memory_grows_with_the_games() -> None:
+    """Chess allows 11,797 plies; no more is held than the longest game so far needs."""
+    game = games.make("chess")
+    pool = GamePool(game, [NoisyAgent(game)], pairings(12), 4, np.random.default_rng(3))
+    assert pool._moves.shape == (4, 256)
+    finished = []
+    while not pool.done:
+        finished += pool.advance()
+    longest = max(len(trajectory.moves) for trajectory in finished)
+    assert 256 < longest <= pool._moves.shape[1] < 2 * longest
+    for trajectory in finished:
+        state = game.init(1)
+        for move in trajectory.moves:
+            game.step(state, [int(move)])
+        assert state["terminated"][0]
+        assert len(trajectory.policy_lengths) == len(trajectory.root_values) == len(trajectory.moves)
+        assert len(trajectory.policy_actions) == trajectory.policy_lengths.sum()
+
+
 def test_each_agent_sees_the_positions_of_its_seat_once_per_ply() -> None:
     game = games.make("connect_four")
     agents = [NoisyAgent(game, "a"), NoisyAgent(game, "b")]

@@ -579,25 +579,6 @@ def agree_in_text(game: Chess, states, board, chess) -> None:
         assert game.parse_action(state, san) == game.parse_action(state, uci) == action
 
 
-def test_random_games_as_open_spiel_plays_them():
-    """Moves, results and ends, which OpenSpiel has as we do with ``claim_draws``."""
-    pyspiel = pytest.importorskip("pyspiel")
-    game, oracle, rng = Chess(), pyspiel.load_game("chess"), np.random.default_rng(2)
-    for _ in range(6):
-        states, other = game.init(1), oracle.new_initial_state()
-        while not states["terminated"][0]:
-            theirs = {
-                pyspiel.chess.action_to_move(action, other.board()).to_lan(): action for action in other.legal_actions()
-            }
-            ours = ucis(game, states[0])
-            assert sorted(ours) == sorted(theirs)
-            move = str(rng.choice(list(ours)))
-            game.step(states, [ours[move]])
-            other.apply_action(theirs[move])
-            assert other.is_terminal() == states["terminated"][0]
-        assert other.returns() == game.returns(states)[0, ::-1].tolist()  # its player 1 is white
-
-
 def test_changed_texts():
     """Positions with something changed: refused in one sentence, or a position that python-chess also calls valid."""
     chess = pytest.importorskip("chess")

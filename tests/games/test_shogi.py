@@ -14,8 +14,9 @@ from games import IllegalActionError, ParseError
 from games.perft import divide, perft
 from games.sampling import sample_legal
 from games.shogi import SIDES, Shogi
-from games.shogi_moves import DECLARE, PLANES, build_tables, decode
+from games.shogi_moves import DECLARE
 from games.shogi_notation import IN_THE_SET, LETTERS, START, format_usi, parse_usi
+from scripts.beside_open_spiel import has_reached_the_camp
 
 pyspiel = pytest.importorskip("pyspiel")
 
@@ -110,70 +111,6 @@ def test_perft_from_random_positions_is_open_spiels():
         assert perft(GAME, np.array([state]), 1) == len(children)
         if not any(child.is_terminal() and has_reached_the_camp(child) for child in children):
             assert perft(GAME, np.array([state]), 2) == sum(len(child.legal_actions()) for child in children)
-
-
-def has_reached_the_camp(theirs) -> bool:
-    """Whether the king of one who has moved stands in the promotion zone: OpenSpiel may end the game then."""
-    ranks = str(theirs).split()[0].split("/")
-    return any("K" in rank for rank in ranks[:3]) or any("k" in rank for rank in ranks[6:])
-
-
-def their_actions(state: np.void, actions: np.ndarray) -> np.ndarray:
-    """OpenSpiel's numbers of our actions: 81 · from + to, twice, odd if promoting; then drops. Rank i is its row 0."""
-    tables, seat = build_tables()[0], int(state["to_play"])
-    numbers = []
-    for action in actions:
-        move = decode(tables, seat, int(action))
-        target, source = ((8 - square // 9) * 9 + square % 9 for square in (move & 127, (move >> 7 & 127) % 81))
-        if (move >> 7 & 127) > 80:
-            drops = "PLNSGBR".index(LETTERS[(move >> 7 & 127) - 80])
-            numbers.append(2 * 81 * 81 + 81 * drops + target)
-        else:
-            numbers.append(2 * (81 * source + target) + (move >> 14))
-    return np.array(numbers)
-
-
-def compare_with_open_spiel(num_games: int, seed: int) -> Counter[str]:
-    """Random games beside OpenSpiel's: the legal moves at every ply, the results where both end the game."""
-    rng, oracle, endings = np.random.default_rng(seed), pyspiel.load_game("shogi"), Counter()
-    numbers = np.full((2, PLANES * 81), -1)
-    states, others = GAME.init(num_games), [oracle.new_initial_state() for _ in range(num_games)]
-    while len(states):
-        mask = GAME.legal_action_mask(states)
-        actions = sample_legal(mask, rng)
-        going_on = []
-        for row, state in enumerate(states):
-            ours, number = np.flatnonzero(mask[row]), numbers[state["to_play"]]
-            unknown = ours[number[ours] < 0]
-            number[unknown] = their_actions(state, unknown)
-            assert others[row].legal_actions() == sorted(number[ours].tolist()), GAME.state_to_string(state)
-            others[row].apply_action(int(number[actions[row]]))
-        GAME.step_unchecked(states, actions)
-        for row, state in enumerate(states):
-            if state["terminated"] and others[row].is_terminal():
-                assert GAME.returns(states[row : row + 1])[0].tolist() == others[row].returns()
-                endings["both"] += 1
-            elif state["terminated"]:
-                assert state["ply"] == 512 or "repetition" in GAME.render(state)
-                endings["ours"] += 1
-            elif others[row].is_terminal():
-                assert has_reached_the_camp(others[row])  # it counts points without a declaration
-                endings["theirs"] += 1
-            else:
-                going_on.append(row)
-        states, others = states[going_on], [others[row] for row in going_on]
-    return endings
-
-
-def test_random_games_beside_open_spiel():
-    endings = compare_with_open_spiel(24, seed=17)
-    assert endings["both"] > 8
-
-
-@pytest.mark.study
-def test_thousands_of_random_games_beside_open_spiel():
-    endings = compare_with_open_spiel(2000, seed=18)
-    assert endings.total() == 2000
 
 
 def random_placement(rng: np.random.Generator) -> str:
