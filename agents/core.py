@@ -128,6 +128,15 @@ class PatientAgent(Agent, Protocol):
 
 
 @runtime_checkable
+class ForgettingAgent(Agent, Protocol):
+    """An agent that carries something from move to move of a game, and is told when it is of no more use."""
+
+    def forget(self, slots: Array) -> None:
+        """New games begin in ``slots`` ``[B]``: what is known of the old ones there must not touch them."""
+        ...
+
+
+@runtime_checkable
 class HistoryAgent(Agent, Protocol):
     """An agent that plays by the moves of a game and not by its position, such as a language model of games."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from agents.core import Agent, Array, Evaluation, Evaluator, SearchResult
 from agents.histories import History, as_seen
 from agents.registry import AgentKind, option
-from agents.search import Analysis, EvaluationCache, Search, SearchConfig, trained_with
+from agents.search import Analysis, EvaluationCache, Search, SearchConfig, SharedSearch, trained_with
 from games import ArenaError, Game
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class NetAgent:
         if self._search:
             self._search.reset()
 
+    def forget(self, slots: Array) -> None:
+        """See ``ForgettingAgent``."""
+        if self._search:
+            self._search.forget(slots)
+
     def analysis(self, rng: np.random.Generator, megabytes: float) -> Analysis | None:
         """See ``Analyst``."""
         if self._options.temperature > 0:
@@ -110,6 +115,38 @@ class NetAgent:
             value=evaluation.value,
             visit_counts=np.zeros(mask.shape, dtype=np.int32),
         )
+
+
+class SearchingNetAgent(NetAgent):
+    """The same as a ``PatientAgent``: in matches all agents that play by the same weights, each with simulations of its
+    own, search as one, so that the network sees the positions of all their games in the same batches."""
+
+    def __init__(self, spec: str, game: Game, options: NetOptions, trained: _Trained) -> None:
+        super().__init__(spec, game, options, trained)
+        assert self._search is not None
+        if options.c_scale not in trained.shared:
+            # Its cache is its own, because leaves may wait in it while others search.
+            own = EvaluationCache(megabytes=CACHE_MEGABYTES)
+            trained.shared[options.c_scale] = SharedSearch(Search(game, trained.evaluator, self._search.config, own))
+        self._shared = trained.shared[options.c_scale]
+        self._member = self._shared.join(options.simulations)
+
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
+        """See ``PatientAgent``."""
+        self._shared.begin(self._member, states, rng, slots)
+
+    def finished(self) -> tuple[Array, SearchResult]:
+        """See ``PatientAgent``."""
+        return self._shared.finished(self._member)
+
+    def forget(self, slots: Array) -> None:
+        """See ``ForgettingAgent``."""
+        super().forget(slots)
+        self._shared.forget(self._member, slots)
+
+    def reset(self) -> None:
+        super().reset()
+        self._shared.reset(self._member)
 
 
 class SequenceNetAgent(NetAgent):
@@ -153,15 +190,23 @@ def _draw(weights: Array, temperature: float, rng: np.random.Generator) -> Array
 
 @dataclass(frozen=True)
 class _Trained:
-    """What all agents of this process that play by the same weights have in common: the network, what it said about
-    positions, and the search settings that it was trained with; the game as the network sees it; and, of a recurrent
-    network, what makes a reader that carries its state."""
+    """What all agents of this process that play by the same weights have in common.
+
+    Attributes:
+        evaluator: the network.
+        cache: what it said about positions.
+        settings: of the search, that it was trained with.
+        game: as the network sees it.
+        make_reader: of a recurrent network, what makes a reader that carries its state.
+        shared: the searches that their games go to together, by ``c_scale``.
+    """
 
     evaluator: Evaluator
     cache: EvaluationCache
     settings: dict[str, Any]
     game: Game
     make_reader: Callable[[], Reader] | None = None
+    shared: dict[float, SharedSearch] = field(default_factory=dict)
 
 
 _in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.WeakValueDictionary()
@@ -195,7 +240,11 @@ def _trained(game: Game, options: NetOptions) -> _Trained:
 
 def _build(spec: str, game: Game, options: NetOptions) -> Agent:
     trained = _trained(game, options)
-    return (SequenceNetAgent if isinstance(trained.game, History) else NetAgent)(spec, game, options, trained)
+    if isinstance(trained.game, History):
+        return SequenceNetAgent(spec, game, options, trained)
+    # Moves that are drawn are drawn for all games at once.
+    is_patient = options.simulations > 0 and options.temperature == 0
+    return (SearchingNetAgent if is_patient else NetAgent)(spec, game, options, trained)
 
 
 KIND = AgentKind("net", "a trained network, alone or with search", NetOptions, _build, argument="path")

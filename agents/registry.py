@@ -21,6 +21,8 @@ _MODULES = {
     "human": "agents.human_agent",
     "mcts": "agents.mcts_agent",
     "net": "agents.net_agent",
+    "openspiel": "agents.openspiel_agent",
+    "policy": "agents.policy_agent",
     "random": "agents.random_agent",
     "solver": "agents.solver_agent",
     "uci": "agents.engines.uci",

@@ -2,11 +2,6 @@
 
 Colours need not alternate: where the rules know a pass, one is put in for the player who is left out. ``undo`` takes
 back what one command did. The score is that of our rules; for Go, Tromp and Taylor's, by which all stones are alive.
-
-``lz-analyze`` and ``kata-analyze`` (``[color] [interval] [maxmoves n] [allow|avoid color vertices plies]``) tell of the
-search, every ``interval`` hundredths of a second, until the next command; ``lz-genmove_analyze`` and
-``kata-genmove_analyze`` do until there is a move. There is no estimate of the score or of ownership, so words that ask
-for such things are passed over.
 """
 
 from __future__ import annotations
@@ -19,12 +14,11 @@ from typing import BinaryIO, TextIO
 
 import games
 from arena.engine import UNLIMITED, Player, Position, Server, Thought, TimeKeeper, start_of
+from arena.gtp_analysis import COLOR_WORDS, Request, analysis_line, read_color, read_integer, read_request
 from games import ArenaError, Game, ParseError
 from games.notation import COLORS, GTP_NAMES, board_size, chains, check_gtp, family, parse_vertex, score_text, vertex
 
-_COLORS = {"b": 0, "black": 0, "w": 1, "white": 1}
 _USED_SHARE = 0.9  # of overtime
-_Z = 1.96
 
 
 @dataclass
@@ -48,23 +42,6 @@ class Clock:
         was_overtime, self.stones_left = self.stones_left > 0, max(self.stones_left - 1, 0)
         if self.stones and not self.stones_left and (was_overtime or self.left <= 0):
             self.left, self.stones_left = self.overtime, self.stones
-
-
-@dataclass(frozen=True)
-class Request:
-    """What an analysis is to tell.
-
-    Attributes:
-        seat: whose move is looked for.
-        interval: seconds between two reports.
-        most: how many moves.
-        allowed: the only ones to look at; None = all.
-    """
-
-    seat: int
-    interval: float = math.inf
-    most: int = 64
-    allowed: tuple[int, ...] | None = None
 
 
 class GtpServer(Server):
@@ -140,7 +117,7 @@ class GtpServer(Server):
     @property
     def _position(self) -> Position:
         if not self._past:
-            self._past = [start_of(self._game)]
+            self._past.append(start_of(self._game))  # to the same list, which somebody may be about to append to
         return self._past[-1]
 
     def _renew(self, name: str) -> None:
@@ -164,7 +141,7 @@ class GtpServer(Server):
         return ""
 
     def _boardsize(self, words: list[str]) -> str:
-        size, (base, colon, options) = _integer(words, 0, "boardsize needs a size"), self.player.name.partition(":")
+        size, (base, colon, options) = read_integer(words, 0, "boardsize needs a size"), self.player.name.partition(":")
         wanted = base if size == board_size(self._game) else f"{family(self._game)}_{size}x{size}"
         if wanted not in games.available():
             raise ParseError("unacceptable size")
@@ -191,7 +168,7 @@ class GtpServer(Server):
         return f"{name.partition(':')[0]}:{','.join([*options, f'komi={komi:g}'])}"
 
     def _play(self, words: list[str]) -> str:
-        seat = _seat(words)
+        seat = read_color(words)
         if len(words) < 2:
             raise ParseError("play needs a colour and a vertex")
         if words[1].lower() == "resign":
@@ -249,7 +226,7 @@ class GtpServer(Server):
 
         if not words:
             raise ParseError("loadsgf needs a file")
-        last = _integer(words, 1, "the number of a move is a whole number") if len(words) > 1 else None
+        last = read_integer(words, 1, "the number of a move is a whole number") if len(words) > 1 else None
         try:
             record = next(records.read(words[0]))
             game = records.game_of(record.game)
@@ -270,15 +247,14 @@ class GtpServer(Server):
     # ---- thinking ----------------------------------------------------------------------------------------------------
 
     def _genmove(self, words: list[str], *, keep: bool) -> str:
-        return self._move(Request(_seat(words)), None, keep=keep)
+        return self._move(Request(read_color(words)), None, keep=keep)
 
     def _move(self, request: Request, style: str | None, *, keep: bool) -> str:
         """Thinks, plays the best move if it is to be kept, and returns it as text."""
         started, thinker, seat = time.monotonic(), self.player.thinker, request.seat
         position = self._with_turn(self._position, seat)
         if position.is_over:
-            if family(self._game) not in ("go", "othello"):
-                raise ParseError("the game is over")
+            self._check_passes()
             return "pass"
         seconds = self._seconds(seat)
         deadline, told = started + (seconds or 0.0), [started]
@@ -287,14 +263,14 @@ class GtpServer(Server):
             now = time.monotonic()
             if style and now >= told[0] + request.interval:
                 told[0] = now
-                self._tell(position, thinker.thought(request.most), request, style)
+                self._tell(position, thinker.thought(request.most), style)
             return now >= deadline
 
         limit = {None: 0, math.inf: thinker.usual_simulations}.get(seconds, UNLIMITED)
         thinker.think(position, stop, limit, request.allowed)
         thought = thinker.thought(request.most)
         if style:
-            self._tell(position, thought, request, style)
+            self._tell(position, thought, style)
         action = thought.lines[0].moves[0]
         word = vertex(self._game, position.state, action)
         if keep:
@@ -304,9 +280,13 @@ class GtpServer(Server):
                 self._clocks[seat].use(time.monotonic() - started)
         return word
 
+    def _check_passes(self) -> None:
+        """Raises ParseError where nobody passes when the game is over."""
+        if family(self._game) not in ("go", "othello"):
+            raise ParseError("the game is over")
+
     def _analyze(self, words: list[str], style: str) -> None:
-        request, thinker = self._request(words), self.player.thinker
-        position = self._with_turn(self._position, request.seat)
+        (request, position), thinker = self._request(words), self.player.thinker
         if position.is_over:
             raise ParseError("the game is over")
         self.say(f"={self._number}")
@@ -316,74 +296,38 @@ class GtpServer(Server):
             now = time.monotonic()
             if now >= told[0] + request.interval:
                 told[0] = now
-                self._tell(position, thinker.thought(request.most), request, style)
+                self._tell(position, thinker.thought(request.most), style)
             if command := self.commands.next(wait=False):
                 self._deferred.append(command)
             return bool(self._deferred)
 
         thinker.think(position, stop, UNLIMITED, request.allowed)
-        self._tell(position, thinker.thought(request.most), request, style)
+        self._tell(position, thinker.thought(request.most), style)
         if not self._deferred and (command := self.commands.next()):
             self._deferred.append(command)
 
     def _genmove_analyze(self, words: list[str], style: str) -> None:
-        request = self._request(words)
-        self._with_turn(self._position, request.seat)  # it may raise, and nothing is said before
+        request, position = self._request(words)  # it may raise, and nothing is said before
+        if position.is_over:
+            self._check_passes()
         self.say(f"={self._number}")
         self.say(f"play {self._move(request, style, keep=True)}")
 
-    def _request(self, words: list[str]) -> Request:
-        """Reads what follows an analysis command."""
-        seat, numbers = int(self._position.states["to_play"][0]), {"interval": 100, "maxmoves": 64}
-        if words and words[0].lower() in _COLORS:
-            seat, words = _seat(words), words[1:]
+    def _request(self, words: list[str]) -> tuple[Request, Position]:
+        """Reads what follows an analysis command, and the position with that player to move."""
+        seat = int(self._position.states["to_play"][0])
+        if words and words[0].lower() in COLOR_WORDS:
+            seat, words = read_color(words), words[1:]
         position = self._with_turn(self._position, seat)
-        legal = set(map(int, self._game.legal_action_mask(position.states)[0].nonzero()[0]))
-        allowed: set[int] | None = None
-        while words:
-            word = words[0].lower()
-            if word in numbers:
-                numbers[word] = _integer(words, 1, f"{word} needs a whole number")
-                words = words[2:]
-            elif word in ("allow", "avoid") and len(words) >= 4:
-                points = {parse_vertex(self._game, position.state, point) for point in words[2].split(",")}
-                if _seat(words[1:]) == seat:
-                    allowed = (allowed or set()) | points if word == "allow" else (allowed or legal) - points
-                words = words[4:]
-            else:
-                numbers["interval"] = int(word) if word.isdecimal() else numbers["interval"]
-                words = words[1:]
-        if allowed is not None and not allowed & legal:
-            raise ParseError("no legal move is left to look at")
-        only = None if allowed is None else tuple(sorted(allowed & legal))
-        return Request(seat, max(numbers["interval"] / 100, 0.01), max(numbers["maxmoves"], 1), only)
+        return read_request(self._game, position, seat, words), position
 
-    def _tell(self, position: Position, thought: Thought, request: Request, style: str) -> None:
-        """One line about the best moves, in Leela Zero's or KataGo's way."""
-        parts = []
-        for order, line in enumerate(thought.lines):
-            rate = (1 + (0.0 if math.isnan(line.value) else line.value)) / 2
-            low = max(rate - _Z * math.sqrt(max(rate * (1 - rate), 0.01) / max(line.visits, 1)), 0.0)
-            numbers = {"visits": str(line.visits)}
-            if style == "lz":
-                shown = {"winrate": rate, "prior": line.prior, "lcb": low}
-                numbers |= {name: str(round(10_000 * share)) for name, share in shown.items()}
-            else:
-                shown = {"utility": 2 * rate - 1, "winrate": rate, "prior": line.prior, "lcb": low}
-                numbers |= {name: f"{share:.6f}" for name, share in shown.items()}
-            numbers["order"] = str(order)
-            words, at = [], position
-            for action in line.moves:
-                words.append(vertex(self._game, at.state, action))
-                at = at.after(self._game, action)
-            facts = " ".join(f"{name} {number}" for name, number in numbers.items())
-            parts.append(f"info move {words[0]} {facts} pv {' '.join(words)}")
-        self.say(" ".join(parts))
+    def _tell(self, position: Position, thought: Thought, style: str) -> None:
+        self.say(analysis_line(self._game, position, thought.lines, style))
 
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def _time_settings(self, words: list[str]) -> str:
-        main, overtime, stones = (_integer(words, at, "time_settings needs three whole numbers") for at in range(3))
+        main, overtime, stones = (read_integer(words, at, "time_settings needs three whole numbers") for at in range(3))
         if min(main, overtime, stones) < 0:
             raise ParseError("times are 0 or more")
         unlimited = overtime > 0 and stones == 0
@@ -392,8 +336,8 @@ class GtpServer(Server):
         return ""
 
     def _time_left(self, words: list[str]) -> str:
-        seat = _seat(words)
-        left, stones = (_integer(words, at, "time_left needs a colour and two whole numbers") for at in (1, 2))
+        seat = read_color(words)
+        left, stones = (read_integer(words, at, "time_left needs a colour and two whole numbers") for at in (1, 2))
         if self._clocks is None:
             self._clocks = _new_clocks(left, 0, 0)
         clock = self._clocks[seat]
@@ -424,16 +368,3 @@ class GtpServer(Server):
 def _new_clocks(main: float, overtime: float, stones: int) -> list[Clock]:
     left, stones_left = (main, 0) if main else (overtime, stones)
     return [Clock(overtime, stones, left, stones_left) for _ in COLORS]
-
-
-def _seat(words: list[str]) -> int:
-    if not words or words[0].lower() not in _COLORS:
-        raise ParseError("a colour is black or white")
-    return _COLORS[words[0].lower()]
-
-
-def _integer(words: list[str], at: int, complaint: str) -> int:
-    try:
-        return int(float(words[at]))
-    except (IndexError, ValueError, OverflowError):
-        raise ParseError(complaint) from None

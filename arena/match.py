@@ -43,9 +43,9 @@ def play_fixtures(
         players: who plays, by name.
         seed: of the tournament; with a fixture it decides the game.
     """
-    names = tuple(players)
-    seat = {name: index for index, name in enumerate(names)}
-    for agent in players.values():
+    agents = list({id(agent): agent for agent in players.values()}.values())  # one agent may play under two names
+    seat = {name: next(i for i, agent in enumerate(agents) if agent is player) for name, player in players.items()}
+    for agent in agents:
         agent.reset()
 
     def pairings() -> Iterator[Pairing]:
@@ -57,10 +57,14 @@ def play_fixtures(
     slots = min(slots, max(len(fixtures), 1))
     # What neither a game's own stream nor the agents' own seeds cover comes from here.
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    pool = GamePool(game, tuple(players.values()), pairings(), slots, rng, streams=True, adjudication=adjudication)
-    while not pool.done:
-        if finished := pool.advance():
-            yield [to_record(trajectory, fixtures[trajectory.pairing.number]) for trajectory in finished]
+    pool = GamePool(game, agents, pairings(), slots, rng, streams=True, adjudication=adjudication)
+    try:
+        while not pool.done:
+            if finished := pool.advance():
+                yield [to_record(trajectory, fixtures[trajectory.pairing.number]) for trajectory in finished]
+    finally:
+        for agent in agents:  # games that nobody waits for any more are not thought about either
+            agent.reset()
 
 
 def game_seed(seed: int, fixture: Fixture) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Agent, ForfeitError, PatientAgent, SearchResult, act
+from agents.core import Agent, ForfeitError, ForgettingAgent, PatientAgent, SearchResult, act
 from arena.adjudication import Adjudication, Adjudicator
 from arena.records import Pairing, Trajectory
 from arena.streams import Streams
@@ -96,11 +96,13 @@ class GamePool:
         self._refill()
         live = np.flatnonzero(self._active & ~self._over())
         to_move = self._seats[live, self._states["to_play"][live]]
-        for number, agent in enumerate(self._agents):
-            if len(slots := live[to_move == number]):
-                ready, result = self._ask(number, slots)
-                if len(ready):
-                    self._record(agent, ready, result)
+        shares = [(number, slots) for number in range(len(self._agents)) if len(slots := live[to_move == number])]
+        for number, slots in shares:  # all before anybody's answer is waited for: agents may think together
+            self._begin(number, slots)
+        for number, slots in shares:
+            ready, result = self._ask(number, slots)
+            if len(ready):
+                self._record(self._agents[number], ready, result)
         finished = np.flatnonzero(self._active & self._over())
         self._active[finished] = False
         returns = self._game.returns(self._states[finished])
@@ -110,28 +112,31 @@ class GamePool:
                 returns[row, winner] = 1.0
         return [self._trajectory(int(slot), returns[row]) for row, slot in enumerate(finished)]
 
-    def _ask(self, number: int, slots: Array) -> tuple[Array, SearchResult]:
-        """Those of ``slots``, in all of which agent ``number`` is to move, where it has a move, and what it chose."""
+    def _begin(self, number: int, slots: Array) -> None:
+        """Gives agent ``number``, if it is a patient one, those of ``slots`` that it has not been given yet."""
         new = slots[~self._thinking[slots]]
         self._oldest[new] = np.minimum(self._oldest[new], self.weights_version)
-        agent = self._patient[number]
-        if agent is None:
-            states, moves, plies = self._states[slots], self._moves[slots], self._plies[slots]
-            try:
-                return slots, act(self._agents[number], states, moves, plies, self._rng_of(slots), slots)
-            except ForfeitError as error:
-                for row, (reason, why) in error.ends.items():
-                    self._stopped[int(slots[row])] = 1 - int(states["to_play"][row]), reason, why
-                rows = np.array([row for row in range(len(slots)) if row not in error.ends], np.int64)
-                chosen = error.result
-                parts = chosen.action[rows], chosen.action_weights[rows], chosen.value[rows], chosen.visit_counts[rows]
-                return slots[rows], SearchResult(*parts)
-        if len(new):
+        if (agent := self._patient[number]) is not None and len(new):
             agent.begin(self._states[new], self._rng_of(new), new)
             self._thinking[new] = True
-        ready, result = agent.finished()
-        self._thinking[ready] = False
-        return ready, result
+
+    def _ask(self, number: int, slots: Array) -> tuple[Array, SearchResult]:
+        """Those of ``slots``, in all of which agent ``number`` is to move, where it has a move, and what it chose."""
+        agent = self._patient[number]
+        if agent is not None:
+            ready, result = agent.finished()
+            self._thinking[ready] = False
+            return ready, result
+        states, moves, plies = self._states[slots], self._moves[slots], self._plies[slots]
+        try:
+            return slots, act(self._agents[number], states, moves, plies, self._rng_of(slots), slots)
+        except ForfeitError as error:
+            for row, (reason, why) in error.ends.items():
+                self._stopped[int(slots[row])] = 1 - int(states["to_play"][row]), reason, why
+            rows = np.array([row for row in range(len(slots)) if row not in error.ends], np.int64)
+            chosen = error.result
+            parts = chosen.action[rows], chosen.action_weights[rows], chosen.value[rows], chosen.visit_counts[rows]
+            return slots[rows], SearchResult(*parts)
 
     def _rng_of(self, slots: Array) -> np.random.Generator:
         return self._rng if self._streams is None else self._streams.of(slots)
@@ -192,6 +197,9 @@ class GamePool:
         if not started:
             return
         slots = np.array([slot for slot, _ in started])
+        for agent in self._agents:
+            if isinstance(agent, ForgettingAgent):
+                agent.forget(slots)
         self._states[slots] = self._game.init(len(slots))
         self._active[slots], self._oldest[slots] = True, _NO_VERSION
         self._plies[slots] = self._policy_sizes[slots] = 0

@@ -18,6 +18,7 @@ from arena.records import MatchRecord
 from arena.report_page import PAGE, SCRIPT, STYLE
 from arena.standings import crosstable_rows, rating_rows, remarks
 from arena.tournament import Tournament
+from arena.transcripts import transcript_path, write_transcript
 from games import ArenaError, Game
 
 REPORT = "report.html"
@@ -26,13 +27,14 @@ _WIDTH, _MARGIN, _ROW = 720, 40, 26  # of plots, in pixels
 
 
 def write_report(tournament: Tournament, anchors: Mapping[str, float] | None = None) -> Path:
-    """Writes ``report.html`` into the tournament's directory and returns its path.
+    """Writes ``report.html`` into the tournament's directory, and the games beside it; returns the page's path.
 
     Raises:
         ArenaError: a game that the rules do not allow, or a directory that cannot be written.
     """
     path = tournament.directory / REPORT
     write_atomically(path, render(tournament, anchors).encode())
+    write_transcript(tournament)
     return path
 
 
@@ -87,7 +89,8 @@ def _about(tournament: Tournament) -> str:
         openings += f" that {settings.balance_by} finds balanced within {settings.balance:g}"
     played = f"{len(tournament.counted)} games; {settings.games} at most for every two agents; seed {settings.seed}"
     adjudicated = f"; adjudicated by {settings.adjudication}" if settings.adjudication else ""
-    return f"{played}; {openings}, each played from both seats{adjudicated}."
+    beside = f"The games are in {transcript_path(tournament).name} beside this page, too."
+    return f"{played}; {openings}, each played from both seats{adjudicated}. {beside}"
 
 
 def _json(data: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TextIO
 
 import numpy as np
@@ -37,16 +38,19 @@ def play_with_progress(tournament: Tournament, players: Sequence[Agent], console
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, *times, console=console, transient=True, disable=not is_live) as progress:
         task = progress.add_task("", total=total, completed=len(tournament.records), score="")
-        reported = time.monotonic()
+        begun = reported = time.monotonic()
+        before = len(tournament.records)  # it may be one that goes on
 
         def report(_: list[MatchRecord]) -> None:
             nonlocal reported
             if time.monotonic() - reported >= _SECONDS_BETWEEN[is_live]:
-                reported = time.monotonic()
+                reported, played = time.monotonic(), len(tournament.records)
                 score = summary(tournament)
-                progress.update(task, completed=len(tournament.records), score=score)
+                progress.update(task, completed=played, score=score)
                 if not is_live:
-                    console.print(f"{len(tournament.records)} of {total} games; {score}", highlight=False, markup=False)
+                    left = timedelta(seconds=round((total - played) * (reported - begun) / (played - before)))
+                    line = f"{played} of {total} games; {score}; {left} left"
+                    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
         with contextlib.suppress(KeyboardInterrupt):
             tournament.play(players, slots=slots, on_games=report)

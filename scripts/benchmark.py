@@ -27,9 +27,9 @@ from agents.search import SearchConfig
 from arena import benchmark
 from arena.options import Benchmark
 from arena.probes import RANDOM_PLAY, SELF_PLAY, Probe, Round, timed
-from games import ArenaError
+from games import ArenaError, UnsupportedError
+from games.openspiel import their_name
 from scripts import peer_client
-from scripts.beside_open_spiel import RULES
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class Options(Benchmark):
 
 
 def open_spiel_random_play(name: str, seconds: float) -> Probe | None:
-    """Random play of the same game in OpenSpiel, from Python; None where it is not installed."""
+    """Random play of the same game in OpenSpiel, from Python; None where it is not installed or has none."""
     try:
         import pyspiel
-    except ImportError:
+
+        theirs = their_name(games.make(name))
+    except (ImportError, UnsupportedError):
         return None
-    game: Any = pyspiel.load_game(RULES[name].theirs)
+    game: Any = pyspiel.load_game(theirs)
 
     def playout() -> int:
         state, plies = game.new_initial_state(), 0
@@ -83,7 +85,7 @@ def run(options: Options) -> None:
     python = peer_client.make_environment(options.peers_directory) if options.peers else None
     benchmark.announce(subject, benchmark.one_core())
     table = benchmark.own_probes(subject, options.seconds)
-    others = (open_spiel_random_play(name, options.seconds) for name in games.families() if name in RULES)
+    others = (open_spiel_random_play(name, options.seconds) for name in games.families())
     table += [probe for probe in others if probe is not None]
     peers = []
     with tempfile.TemporaryDirectory() as scratch:

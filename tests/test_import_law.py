@@ -27,6 +27,7 @@ PLACES = {
         "arena/muon.py",
         "arena/checkpoint.py",
         "arena/supervised.py",
+        "arena/examination.py",
     ),
     "safetensors": ("agents/networks/", "arena/checkpoint.py"),
     "ray": ("arena/distributed.py",),
@@ -37,7 +38,7 @@ PLACES = {
 # What the packages may import at module level besides the standard library: the dependencies of pyproject.toml.
 DEPENDENCIES = {*PLACES, "numpy", "psutil", "rich", "sgfmill", "tensorboard", "tyro"}
 # Extras may only be imported inside the function that needs them, so that the packages work without.
-EXTRAS = {"PIL", "h5py", "matplotlib"}
+EXTRAS = {"PIL", "h5py", "matplotlib", "pyspiel"}
 # Nothing unpickles what a stranger could have written.
 BANNED = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 

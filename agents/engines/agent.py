@@ -179,6 +179,11 @@ class EngineAgent:
         courses = [self._course(slot, played[row]) for row, slot in enumerate(games.tolist())]
         return self._answer(states, played, courses, rng, games)
 
+    def forget(self, slots: Array) -> None:
+        """See ``ForgettingAgent``: new games have new clocks."""
+        for slot in slots.tolist():
+            self._courses.pop(slot, None)
+
     def reset(self) -> None:
         """Forgets all games; the processes stay."""
         self._courses.clear()

@@ -130,7 +130,7 @@ class Analysis(Search):
             self._cache.clear()
             self._cache.version = self._evaluator.version
             self._reusable[:] = False
-        self._plant(_ROW, states, 0, reuse=allowed is None)
+        self._plant(_ROW, states, 0, allowed is None, self._most_kept)
         self._noise[0] = self._done[0] = self._budget[0] = 0
         self._draws[0] = np.nan
         if self._tree.edge_count[0, 0] == 0:

@@ -146,16 +146,40 @@ class Search:
             self._cache.clear()  # it holds the claims of leaves that nobody waits for any more
         self._waiting, self._under_way = _Batch(), None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the trees of all games take, the cache not included."""
+        rows = (self._states, self._reusable, self._done, self._budget, self._draws, self._noise, self._schedule)
+        return sum(array.nbytes for array in (*self._tree, *rows))
+
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
         """Searches every one of ``states`` ``[B]`` and picks a move; see ``Agent.act``."""
         budget, noise, draws = self._draw(states, rng)
         return self.run(states, noise, budget, slots, draws)
 
-    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
-        """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``."""
+    def forget(self, slots: Array) -> None:
+        """Drops the trees of the games ``slots``; see ``ForgettingAgent``."""
+        self._reusable[slots[slots < len(self._reusable)]] = False
+
+    def allow(self, simulations: int) -> None:
+        """Makes it ready for moves with so many simulations, beside those of its configuration."""
+        if simulations not in self._schedules:
+            considered = min(self.config.max_considered, self._game.spec.num_actions)
+            self._schedules[simulations] = select.considered_visits(considered, simulations)
+            self._schedule = trees.enlarged(self._schedule, (len(self._schedule), max(self._schedules)))
+
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None) -> None:
+        """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``.
+
+        ``simulations``: for each of them, if that is not to be as the configuration says; see ``allow``.
+        """
         budget, noise, draws = self._draw(states, rng)
+        most_kept = self._most_kept
+        if simulations is not None:
+            budget, most_kept = np.full(len(states), simulations), _MAX_KEPT * (simulations + 1)
         with self.stats.timing("total"):
-            self._begin(np.asarray(slots, dtype=np.int64), states, noise, budget, draws, reuse=self.config.reuse_tree)
+            rows = np.asarray(slots, dtype=np.int64)
+            self._begin(rows, states, noise, budget, draws, self.config.reuse_tree, most_kept)
 
     def finished(self) -> tuple[Array, SearchResult]:
         """Goes on until at least one game is searched, and returns the slots and results of those that are."""
@@ -191,7 +215,7 @@ class Search:
         reuse = slots is not None and self.config.reuse_tree
         draws = np.full(len(states), np.nan) if draws is None else draws
         with self.stats.timing("total"):
-            self._begin(rows, states, noise, budget, draws, reuse)
+            self._begin(rows, states, noise, budget, draws, reuse, self._most_kept)
             while self._is_busy:
                 self._advance()
             self._finished = []
@@ -220,14 +244,16 @@ class Search:
             draws = np.where(states["ply"] < config.temperature_plies, rng.random(len(states)), np.nan)
         return np.where(is_full, config.simulations, config.fast_simulations), noise, draws
 
-    def _begin(self, rows: Array, states: Array, noise: Array, budget: Array, draws: Array, reuse: bool) -> None:
+    def _begin(
+        self, rows: Array, states: Array, noise: Array, budget: Array, draws: Array, reuse: bool, most_kept: int
+    ) -> None:
         """Gives ``rows`` ``[B]`` their roots and makes them ready to descend, or to wait for the root's evaluation."""
         if self._cache is not None and self._cache.version != self._evaluator.version:
             self._drain()
             self._cache.clear()
             self._cache.version = self._evaluator.version
             self._reusable[:] = False
-        self._plant(rows, states, int(budget.max()) + 1, reuse)
+        self._plant(rows, states, int(budget.max()) + 1, reuse, most_kept)
         self._done[rows], self._budget[rows], self._draws[rows], self._noise[rows] = 0, budget, draws, noise
         is_expanded = self._tree.edge_count[rows, 0] > 0
         self._go_on(rows[is_expanded])
@@ -235,8 +261,9 @@ class Search:
             roots = np.zeros(len(unexpanded), dtype=np.int32)
             self._go_on(self._score(unexpanded, roots, self._root_states(unexpanded)))
 
-    def _plant(self, rows: Array, states: Array, new_nodes: int, reuse: bool) -> None:
-        """Gives every row a root: the descendant of its old root that holds the state, or else a new one."""
+    def _plant(self, rows: Array, states: Array, new_nodes: int, reuse: bool, most_kept: int) -> None:
+        """Gives every row a root: the descendant of its old root that holds the state, or else a new one. Trees of more
+        than ``most_kept`` nodes are dropped."""
         self._make_room(rows, new_nodes)
         kept = np.full(len(rows), -1, dtype=np.int32)
         old = np.flatnonzero(self._reusable[rows]) if reuse else np.empty(0, dtype=np.int64)
@@ -246,7 +273,7 @@ class Search:
             trees.find_descendant(self._tree, rows[old], self._states, wanted, self._game.spec.num_players, found)
             kept[old] = found
             trees.reroot(self._tree, rows[kept >= 0], kept[kept >= 0], self._states)
-            too_large = self._tree.num_nodes[rows] > self._most_kept
+            too_large = self._tree.num_nodes[rows] > most_kept
             kept[too_large] = -1
         fresh = kept < 0
         trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh])

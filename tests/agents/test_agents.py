@@ -13,7 +13,7 @@ import torch
 import agents
 import games
 from agents import human_agent, net_agent
-from agents.core import Agent
+from agents.core import Agent, PatientAgent
 from agents.networks.core import NetworkConfig, build_network
 from agents.networks.files import save_network
 from agents.rollout_evaluator import RolloutEvaluator
@@ -172,6 +172,32 @@ def test_agents_with_the_same_weights_share_them_until_the_file_changes(game: Ga
     assert net_agent._trained(game, options) is not first
     del first
     assert not net_agent._in_use  # weights that nobody plays by any more take no memory
+
+
+def test_agents_with_the_same_weights_search_together(game: Game, network: Path) -> None:
+    specs = [f"net:{network},simulations={simulations}" for simulations in (5, 20)]
+    specs += [f"net:{network},simulations=5,c_scale=1"]
+    one, other, apart = (agents.make(spec, game) for spec in specs)
+    assert isinstance(one, net_agent.SearchingNetAgent)
+    assert isinstance(other, net_agent.SearchingNetAgent)
+    assert isinstance(apart, net_agent.SearchingNetAgent)
+    assert one._shared is other._shared is not apart._shared
+    assert one._shared.search._cache is not apart._shared.search._cache
+    states, rng = np.repeat(game.init(1), 6), np.random.default_rng(0)
+    one.begin(states, rng, np.arange(6))
+    other.begin(states, rng, np.arange(6))
+    for agent in (one, other):
+        slots, result = agent.finished()
+        alone = agent.act(states[:1], rng)
+        assert slots.tolist() == list(range(6))
+        assert (result.visit_counts.sum(axis=1) == alone.visit_counts.sum()).all()
+        assert (result.action == alone.action[0]).all()
+    assert one._shared.search.stats.moves == 12
+
+
+@pytest.mark.parametrize("options", ["simulations=0", "simulations=5,temperature=1"])
+def test_agents_that_draw_or_do_not_search_answer_at_once(game: Game, network: Path, options: str) -> None:
+    assert not isinstance(agents.make(f"net:{network},{options}", game), PatientAgent)
 
 
 def test_a_net_searches_with_the_constants_it_was_trained_with(game: Game, network: Path) -> None:

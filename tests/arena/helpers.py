@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+import agents
 import games
 from agents.core import SearchResult
+from arena.formats import RoundRobin
+from arena.match import default_opening_plies, play_fixtures
+from arena.opening_book import RandomOpeningBook
 from arena.play import GamePool
-from arena.records import Pairing, Trajectory
+from arena.records import MatchRecord, Pairing, Trajectory
 from games import Game, sample_legal
 
 
@@ -55,6 +59,15 @@ def noisy_games(game: Game, count: int, seed: int = 0, opening: tuple[int, ...] 
     while not pool.done:
         finished += pool.advance()
     return finished
+
+
+def play_fixtures_of(game: Game, specs: Sequence[str], *, games: int, slots: int = 8) -> list[MatchRecord]:
+    """The games of a round robin, ordered by agents and opening."""
+    players = {spec: agents.make(spec, game) for spec in specs}
+    fixtures = list(RoundRobin(specs, games).fixtures({}))
+    book = RandomOpeningBook(game, default_opening_plies(game), 0)
+    played = play_fixtures(game, players, fixtures, book, seed=0, slots=slots)
+    return sorted((r for batch in played for r in batch), key=lambda record: (record.agents, record.number))
 
 
 def shortened(name: str, max_plies: int) -> Game:

@@ -16,7 +16,9 @@ import pytest
 import agents
 import games
 from agents.engines.process import EngineProcess
+from arena.engine import start_of
 from arena.engine_gtp import Clock, GtpServer
+from arena.gtp_analysis import read_request
 from arena.play import play_games
 from arena.records import Pairing
 from games import EndReason, records
@@ -273,6 +275,45 @@ def test_analysis_of_some_moves_only(go: GtpClient) -> None:
         assert moves <= wanted if wanted else not moves & {"A1", "B1"}
         assert not wanted or all(len(infos(line)) == 1 for line in lines[1:])
         go.clear()
+
+
+@pytest.mark.parametrize(
+    ("words", "interval", "most"),
+    [
+        ("", 1.0, 64),
+        ("25", 0.25, 64),
+        ("interval 50 minmoves 3 maxmoves 7 ownership true", 0.5, 7),
+        ("10 minmoves 3 rootInfo true pvVisits false maxmoves 2", 0.1, 2),
+        ("maxmoves 0 interval 0 ownership", 0.01, 1),
+    ],
+)
+def test_words_of_other_programs_are_passed_over_with_their_values(words: str, interval: float, most: int) -> None:
+    game = games.make("go_5x5")
+    request = read_request(game, start_of(game), 0, words.split())
+    assert (request.interval, request.most, request.allowed) == (interval, most, None)
+
+
+def test_the_first_move_counts_though_nobody_cleared_the_board() -> None:
+    client = GtpClient(GtpServer, "random", "go_5x5")
+    try:
+        assert client.all("play b A1", "play w B1") == ["=", "="]
+        assert board(client).endswith("XO...")
+        assert client.all("undo", "undo", "undo") == ["=", "=", "? cannot undo"]
+    finally:
+        client.close()
+
+
+def test_when_a_game_without_passes_is_over_there_is_no_move_and_nothing_is_promised() -> None:
+    client = GtpClient(GtpServer, "random", "hex_5x5")
+    try:
+        for row in range(1, 6):
+            assert client.ask(f"play b A{row}") == "="
+            if row < 5:
+                assert client.ask(f"play w B{row}") == "="
+        for command in ("genmove w", "lz-genmove_analyze w", "lz-analyze w"):
+            assert client.ask(command) == "? the game is over"
+    finally:
+        client.close()
 
 
 def test_a_move_with_analysis(go: GtpClient) -> None:

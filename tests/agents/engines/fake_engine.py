@@ -1,7 +1,7 @@
 """An engine that misbehaves as told: ``fake_engine.py PROTOCOL STAGE DEED [STARTS FILE]``.
 
-It speaks ``uci`` (chess, moves by python-chess) or ``gtp`` (Go, it always passes) as well as need be, until ``STAGE``
-(the word that it is told: ``uci``, ``isready``, ``go``, ``genmove``, …), where it does ``DEED``. With ``STARTS``, the
+It speaks ``uci`` (chess, moves by python-chess), ``usi`` (hello only) or ``gtp`` (Go, it always passes), until
+``STAGE`` (the word that it is told: ``uci``, ``go``, ``genmove``, …), where it does ``DEED``. With ``STARTS``, the
 numbers of its starts such as ``1+3``, counted in ``FILE``, it only does so in those.
 """
 
@@ -71,15 +71,12 @@ def main() -> None:
             continue
         if words[0] == "quit":
             break
-        if protocol == "uci":
+        if protocol in ("uci", "usi"):
             position = line if words[0] == "position" else position
             answer_uci(words[0], position)
         else:
-            answers = {
-                "protocol_version": "2",
-                "list_commands": "boardsize\nclear_board\nplay\ngenmove\nkomi\nset_random_seed",
-                "genmove": "pass",
-            }
+            commands = "boardsize clear_board play genmove komi set_random_seed time_settings time_left"
+            answers = {"protocol_version": "2", "list_commands": commands.replace(" ", "\n"), "genmove": "pass"}
             say(f"= {answers.get(words[0], '')}\n")
     if stage == "quit":
         time.sleep(1000)
@@ -94,6 +91,8 @@ def answer_uci(word: str, position: str) -> None:
         say("option name Skill Level type combo default high var very low var high\noption name Wipe type button")
         say("option name UCI_LimitStrength type check default false\noption name UCI_Elo type spin min 500 max 2000")
         say("uciok")
+    elif word == "usi":
+        say("id name Fäke\nusiok")
     elif word == "isready":
         say("readyok")
     elif word == "go":

@@ -41,11 +41,13 @@ def ended() -> Iterator[None]:
 
 
 def fake(protocol: str, stage: str, deed: str, *starts: object, options: str = f"timeout={LONG}") -> EngineAgent:
-    """An agent with a fake engine, for chess or 5 × 5 Go."""
+    """An agent with a fake engine, for chess, shogi or 5 × 5 Go."""
     if protocol == "uci":
         pytest.importorskip("chess")
     words = " ".join(map(str, [FAKE, protocol, stage, deed, *starts]))
-    agent = agents.make(f"{protocol}:{words},{options}", games.make("chess" if protocol == "uci" else "go_5x5"))
+    agent = agents.make(
+        f"{protocol}:{words},{options}", games.make({"uci": "chess", "usi": "shogi", "gtp": "go_5x5"}[protocol])
+    )
     assert isinstance(agent, EngineAgent)
     assert isinstance(agent, HistoryAgent)
     made.append(agent)
@@ -103,7 +105,10 @@ def test_a_misbehaving_engine_forfeits_with_a_reason_and_is_started_again(
 @pytest.mark.parametrize("deed", ["hang", "die", "flood", "line", "utf16", "deaf"])
 @pytest.mark.parametrize(
     ("protocol", "stage"),
-    [("uci", "uci"), ("uci", "isready"), ("gtp", "protocol_version"), ("gtp", "list_commands"), ("gtp", "komi")],
+    [
+        *(("uci", "uci"), ("uci", "isready"), ("usi", "usi"), ("usi", "isready")),
+        *(("gtp", "protocol_version"), ("gtp", "list_commands"), ("gtp", "boardsize"), ("gtp", "komi")),
+    ],
 )
 def test_an_engine_that_does_not_start_is_refused_in_time(protocol: str, stage: str, deed: str) -> None:
     started = time.monotonic()
@@ -111,6 +116,22 @@ def test_an_engine_that_does_not_start_is_refused_in_time(protocol: str, stage: 
         fake(protocol, stage, deed, options=f"timeout={SHORT if deed in ('hang', 'flood', 'deaf') else LONG}")
     assert time.monotonic() - started < LONG
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("deed", ["hang", "die", "utf16"])
+@pytest.mark.parametrize("stage", ["clear_board", "play", "set_random_seed", "time_left"])
+def test_at_every_command_of_a_move_it_may_fail_and_only_that_game_is_lost(
+    stage: str, deed: str, tmp_path: Path
+) -> None:
+    agent = fake("gtp", stage, deed, 1, tmp_path / "starts", options=f"timeout={LONG},clock=30")
+    assert agent._engines[0] is not None
+    agent._engines[0].options = dataclasses.replace(agent._engines[0].options, timeout=SHORT)
+    states, moves, plies = _after_one_move(agent, agent._game.init(1))
+    started = time.monotonic()
+    with pytest.raises(ForfeitError, match=r"fake_engine\.py"):
+        agent.act_after(states, moves, plies, np.random.default_rng(0))
+    assert time.monotonic() - started < LONG
+    assert agent.act_after(states, moves, plies, np.random.default_rng(0)).action[0] >= 0
 
 
 @pytest.mark.parametrize(("protocol", "stage"), [("uci", "uci"), ("uci", "isready"), ("gtp", "play"), ("gtp", "komi")])
