@@ -20,6 +20,7 @@ from arena.datasets import DATASETS, Source, kind_of
 from arena.machine import GIGABYTE, detect
 
 PRESETS = "learn_presets.toml"
+MOST_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class LearnConfig:
     label_smoothing: float = 0.0
     """Pictures: how much of each label is spread over all classes."""
     workers: int | None = None
-    """Processes that prepare the data; by default half of the cores, and at most eight; 0 = the learner's own."""
+    """Processes that prepare the data; by default one for every core but one, and at most sixteen (they wait once they
+    are ahead of the network); 0 = the learner's own."""
     device: str = "auto"
     """Where the network learns: auto, cpu, cuda, cuda:1."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -93,7 +95,7 @@ class LearnConfig:
     @property
     def num_workers(self) -> int:
         """Processes that prepare the data on this machine."""
-        return min(8, max(1, detect().cores // 2)) if self.workers is None else self.workers
+        return min(MOST_WORKERS, max(1, detect().cores - 1)) if self.workers is None else self.workers
 
     @property
     def num_threads(self) -> int:

@@ -147,10 +147,11 @@ class PolicyScores:
             right = np.sign(target)[:, None] == np.array([-1, 0, 1])
             self.outcomes.add(outcome_logits, right)
 
-    def record(self) -> dict[str, float]:
+    def record(self) -> dict[str, Any]:
         """Everything by name."""
-        found = self.masked.record() | self.unmasked.record("unmasked_") | self.unseen.record("unseen_")
+        found: dict[str, Any] = self.masked.record() | self.unmasked.record("unmasked_") | self.unseen.record("unseen_")
         if self.unmasked.count:
+            found["bins"] = self.masked.bins()
             found["illegal"] = self.illegal / self.unmasked.count
             found["illegal_mass"] = self.illegal_mass / self.unmasked.count
         if self.choices:
@@ -159,6 +160,8 @@ class PolicyScores:
             found["value_error"] = self.value_error / self.positions
         if self.decided:
             found["winner"] = self.winner / self.decided
+        if self.outcomes.count:
+            found["outcome_bins"] = self.outcomes.bins()
         return found | self.outcomes.record("outcome_")
 
 
@@ -187,7 +190,7 @@ class ClassScores:
     def record(self) -> dict[str, Any]:
         """Everything by name; of two classes the ROC curve and the area under it too."""
         found: dict[str, Any] = dict(self.scores.record())
-        found["confusion"] = self.confusion.tolist()
+        found["bins"], found["confusion"] = self.scores.bins(), self.confusion.tolist()
         if self.sureness:
             sureness, is_second = np.concatenate(self.sureness), np.concatenate(self.labels) == 1
             if is_second.any() and not is_second.all():

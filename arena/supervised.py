@@ -15,26 +15,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from agents.networks.core import Classifier, PolicyValueNetwork, build_classifier
+from agents.networks.core import Classifier, build_classifier
 from agents.networks.files import find_network, load_classifier, load_network
-from agents.networks.heads import OutcomeHead
-from agents.networks.layers import fold_normalisation
 from agents.pictures import PictureSpec
 from arena import checkpoint
 from arena.checkpoint import RunError
 from arena.config import ConfigError
 from arena.datasets import Dataset, PictureBatch, SequenceBatch, open_dataset
 from arena.datasets.stream import Stream
+from arena.examination import describe, measure
 from arena.learn_config import LearnConfig, from_toml
 from arena.learner import Learner, PlayerTrainer, Trainer
-from arena.measures import ClassScores, PolicyScores
-from arena.metrics import MetricsLog, Reporter
-from arena.records import SampleBatch
+from arena.metrics import MetricsLog, Reporter, read_last
 from arena.session import Session, drive, seeds
 from games import GameSpec
-
-EVALUATION_POSITIONS = 2048
-"""About how many positions or pictures go through the network at a time when it is measured."""
 
 
 class SequenceLearner(PlayerTrainer[SequenceBatch]):
@@ -150,7 +144,7 @@ class Learning(Session[LearnConfig, Trainer[Any, Any]]):
         self._examined: dict[str, str] = {}
         if config.resume:
             self._resume()
-        if self.progress >= 1:
+        if self.progress >= 1 and self._is_tested():
             raise RunError(f"{run} has had all of its training; give it more with --minutes, --max-steps or --epochs.")
         self._stream: Stream | None = None
         self.log = MetricsLog(run)
@@ -162,6 +156,13 @@ class Learning(Session[LearnConfig, Trainer[Any, Any]]):
         self.reporter.say(
             f"Going on with {self.run}: step {self.learner.steps}, {self.seconds_before / 60:.1f} minutes so far."
         )
+
+    def _is_tested(self) -> bool:
+        """Whether the last session came as far as the test at its end, which may take minutes."""
+        try:
+            return read_last(self.run, "test")["step"] >= self.learner.steps
+        except (KeyError, OSError):
+            return False
 
     @property
     def total_steps(self) -> int | None:
@@ -247,7 +248,8 @@ class Learning(Session[LearnConfig, Trainer[Any, Any]]):
         started = time.monotonic()
         size = self.dataset.sizes[split]
         count = size if limit is None else min(limit, size)
-        found = measure(self.learner, self.dataset, split, np.arange(count) * size // max(count, 1))
+        chosen = np.arange(count) * size // max(count, 1)
+        found = measure(self.learner.playing_network(), self.dataset, [(split, chosen)], self.learner.device)
         found |= {"examples": count, "examination_seconds": time.monotonic() - started, "seconds": self.seconds}
         self.log.write(split, self.learner.steps, found)
         return found
@@ -280,83 +282,3 @@ _SHOWN = {"policy": "policy loss", "value": "value loss", "class": "loss"}
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-# ---- measuring -------------------------------------------------------------------------------------------------------
-
-
-def measure(learner: Trainer[Any, Any], dataset: Dataset[Any], split: str, indices: np.ndarray) -> dict[str, Any]:
-    """How good the moving average of the weights is on examples ``indices`` of a split, by name."""
-    network = fold_normalisation(learner.playing_network()).requires_grad_(False).to(learner.device)
-    network = network.to(memory_format=torch.channels_last)
-    spec = learner.spec
-    if isinstance(spec, PictureSpec):
-        classes = ClassScores(spec.classes)
-        for chunk in _chunks(indices, EVALUATION_POSITIONS):
-            batch = dataset.batch(split, chunk)
-            classes.add(_logits(network, batch.observation, learner.device), batch.label)
-        return classes.record()
-    scores = PolicyScores()
-    is_sequence = learner.network_config.reads != "planes"
-    for chunk in _chunks(indices, max(1, EVALUATION_POSITIONS // 64) if is_sequence else EVALUATION_POSITIONS):
-        answers = dataset.answers(split, chunk)
-        assert answers is not None
-        logits, value, outcomes = _ask(network, dataset.batch(split, chunk), learner.device)
-        scores.add_policy(logits, answers.legal_action_mask, answers.right, answers.seen)
-        scores.add_value(value, answers.value, outcomes)
-    return scores.record()
-
-
-def _chunks(indices: np.ndarray, size: int) -> list[np.ndarray]:
-    return [indices[first : first + size] for first in range(0, len(indices), size)]
-
-
-@torch.inference_mode()
-def _logits(network: Classifier, observation: np.ndarray, device: torch.device) -> np.ndarray:
-    planes = torch.from_numpy(observation).to(device).contiguous(memory_format=torch.channels_last)
-    return network(planes).float().cpu().numpy()
-
-
-@torch.inference_mode()
-def _ask(
-    network: PolicyValueNetwork, batch: SampleBatch | SequenceBatch, device: torch.device
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Policy logits ``[N, A]``, values ``[N]`` and, if it gives them, outcome logits ``[N, 3]``: for each position, or
-    for each input of a game that a move followed."""
-    if isinstance(batch, SequenceBatch):
-        there = torch.from_numpy(batch.action >= 0).to(device)
-        features = network.sequences.every_ply(torch.from_numpy(batch.inputs).to(device))[there]
-    else:
-        planes = torch.from_numpy(batch.observation).to(device).contiguous(memory_format=torch.channels_last)
-        features = network.backbone(planes)
-    outcomes = None
-    if isinstance(network.value, OutcomeHead):
-        outcomes = network.value.outcome_logits(features).float().cpu().numpy()
-    return network.policy(features).float().cpu().numpy(), network.value(features).float().cpu().numpy(), outcomes
-
-
-def describe(found: dict[str, Any]) -> dict[str, str]:
-    """A measurement as a person reads it."""
-    shown = {}
-    for key, name, form in _DESCRIBED:
-        if isinstance(found.get(key), float):
-            shown[name] = format(found[key], form)
-    return shown
-
-
-_DESCRIBED = (
-    ("top1", "top-1", ".1%"),
-    ("top5", "top-5", ".1%"),
-    ("log_loss", "log-loss", ".3f"),
-    ("calibration_error", "calibration error", ".1%"),
-    ("unseen_top1", "top-1 where no training game was", ".1%"),
-    ("unmasked_top1", "top-1 without the mask", ".1%"),
-    ("illegal", "illegal top-1 without the mask", ".2%"),
-    ("illegal_mass", "illegal probability without the mask", ".2%"),
-    ("winner", "side of the winner", ".1%"),
-    ("value_error", "value error", ".3f"),
-    ("outcome_top1", "outcome accuracy", ".1%"),
-    ("outcome_log_loss", "outcome log-loss", ".3f"),
-    ("outcome_calibration_error", "outcome calibration error", ".1%"),
-    ("auc", "area under the ROC", ".3f"),
-)

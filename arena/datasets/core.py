@@ -121,6 +121,11 @@ class Dataset(abc.ABC, Generic[BatchT]):
         """What to hold against a network's answers to ``batch(split, indices)``; None of pictures, whose label says."""
         return None
 
+    def identities(self, split: str) -> Array | None:
+        """uint64 ``[sizes[split]]``: equal for examples of one game, or for one picture, mirror images included, also
+        between sets; None where a set is the only one of its kind."""
+        return None
+
     def facts(self) -> dict[str, Any]:
         """Sizes and notes, for the files."""
         return {**{f"{split}_examples": size for split, size in self.sizes.items()}, "notes": list(self.notes)}

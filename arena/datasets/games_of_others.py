@@ -257,6 +257,14 @@ class _Games:
         result[order] = states
         return result
 
+    def keys(self, chosen: Array) -> Array:
+        """uint64: what tells each of games ``chosen`` from all others, mirror images apart."""
+        if not len(chosen):
+            return np.zeros(0, np.uint64)
+        ends = self.starts + self.lengths
+        moves = [np.asarray(self.moves[self.starts[row] : ends[row]]) for row in chosen]
+        return game_keys(moves, start_symmetries(self.game))
+
     def values(self, plies: Array, game_of: Array) -> Array:
         """float32 ``[B]``: what the game came to for whoever made move ``plies``."""
         return self.results[game_of] * (1 - 2 * self.movers[plies]).astype(np.float32)
@@ -297,6 +305,10 @@ class PositionDataset(Dataset[SampleBatch]):
             policy = np.take_along_axis(policy, self._action_permutations[image], axis=1)
         value, weight = self._games.values(plies, game_of), np.ones(len(plies), np.float32)
         return SampleBatch(observation, mask, policy, value, weight)
+
+    def identities(self, split: str) -> Array:
+        chosen = self._games_of[split]
+        return np.repeat(self._games.keys(chosen), self._games.lengths[chosen])
 
     def answers(self, split: str, indices: Array) -> Answers:
         plies, game_of = self._find(split, indices)
@@ -348,6 +360,9 @@ class SequenceDataset(Dataset[SequenceBatch]):
             inputs[:, 1:] = moves[:, :-1] + FIRST_ACTION
             inputs[~there] = 0
         return SequenceBatch(inputs, np.where(there, moves, -1), value)
+
+    def identities(self, split: str) -> Array:
+        return self._games.keys(self._games_of[split])
 
     def _planes(self, plies: Array, game_of: Array) -> Array:
         """float32 ``[B, T, C, H, W]``: the positions before moves ``plies``."""

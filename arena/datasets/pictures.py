@@ -76,6 +76,9 @@ class PictureDataset(Dataset[PictureBatch]):
         observation = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(127.5) - 1
         return PictureBatch(observation, self._labels[rows])
 
+    def identities(self, split: str) -> Array:
+        return picture_keys(np.asarray(self._pictures[self._rows[split]]))
+
     def picture(self, split: str, index: int) -> Array:
         """uint8 ``[H, W, C]``: one picture as it is."""
         return np.asarray(self._pictures[self._rows[split][index]])
@@ -170,13 +173,18 @@ def _arrange(
     pictures: Array, labels: Array, is_test: Array, classes: tuple[str, ...]
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays of a set: each picture in its split, those left out in none."""
-    keys = np.minimum(_keys(pictures), _keys(pictures[:, :, ::-1]))
+    keys = picture_keys(pictures)
     duplicate = ~is_test & np.isin(keys, keys[is_test])
     share = (mix64(keys) >> np.uint64(40)) / float(1 << 24)
     splits = np.where(is_test, SPLITS.index("test"), np.where(share < HELD_OUT, SPLITS.index("validation"), 0))
     splits[duplicate] = len(SPLITS)
     arrays = {"pictures": pictures, "labels": labels, "splits": splits.astype(np.uint8)}
     return arrays, {"classes": list(classes), "duplicates": int(duplicate.sum())}
+
+
+def picture_keys(pictures: Array) -> Array:
+    """uint64 ``[N]``: equal for equal pictures ``[N, H, W, C]`` and their mirror images, and for no others."""
+    return np.minimum(_keys(pictures), _keys(pictures[:, :, ::-1]))
 
 
 def _keys(pictures: Array) -> Array:

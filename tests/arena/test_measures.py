@@ -31,6 +31,12 @@ def test_scores_are_their_definitions() -> None:
         inside = (sure >= low) & (sure < low + 1 / BINS)
         error += abs(sure[inside].sum() - hit[inside].sum()) / 500
     assert found["calibration_error"] == pytest.approx(error)
+    bins = np.array(scores.bins())
+    assert bins.shape == (BINS, 3)
+    assert bins[:, 2].sum() == 500
+    assert (np.abs(bins[:, 0] - bins[:, 1]) * bins[:, 2]).sum() / 500 == pytest.approx(error)
+    inside = (sure >= 5 / BINS) & (sure < 6 / BINS)
+    np.testing.assert_allclose(bins[5], [sure[inside].mean(), hit[inside].mean(), inside.sum()])
 
 
 def test_somebody_who_is_as_often_right_as_sure_is_calibrated() -> None:
@@ -95,6 +101,8 @@ def test_values_and_outcomes() -> None:
     assert found["outcome_top1"] == pytest.approx(3 / 4)
     assert found["outcome_log_loss"] == pytest.approx(-np.mean(np.log([0.7, 0.3, 0.5, 0.4])))
     assert "top1" not in found
+    assert "bins" not in found
+    assert sum(count for _, _, count in found["outcome_bins"]) == 4
     assert PolicyScores().record() == {}
 
 

@@ -17,8 +17,10 @@ import games
 from agents.networks import Classifier, NetworkConfig, NetworkError, build_classifier, build_network
 from agents.networks.insight import Probe, activations, classify, first_filters, saliency
 from arena import cli, drawing
-from arena.show import PARTS, Reading, View, probe_board, show
+from arena.show import PARTS, show
+from arena.show_games import Reading, probe_board
 from arena.supervised import learn
+from arena.view import View
 from games import ArenaError
 from tests.arena.small_data import random_othello, small, write_pictures, write_wthor
 from tests.arena.small_runs import Transcript
@@ -161,6 +163,7 @@ def test_everything_of_a_classifier(pictures: Path) -> None:
     assert files >= {
         "curve_class_loss.png",
         "curve_top1.png",
+        "calibration.png",
         "filters.png",
         "confusion.png",
         "roc.png",
@@ -171,6 +174,7 @@ def test_everything_of_a_classifier(pictures: Path) -> None:
     assert "│ cat │  30 │   0 │" in text
     assert "Picture 0: cat; the network says cat" in text
     assert "area 1.0000" in text
+    assert "How sure of the move, or the class, and how often right (test split)" in text
     assert "Picture 31: dog; the network says dog" in shown(pictures, "saliency", index=31)
 
 
@@ -182,6 +186,7 @@ def test_everything_of_a_transformer(gpt: Path, tmp_path: Path) -> None:
     assert "The network expects" in text
     assert "(illegal)" in text  # it has learned for a dozen steps
     assert "block 1" in text
+    assert "How sure of who wins" in text
 
 
 def test_what_a_run_has_not_got_is_one_sentence(pictures: Path, gpt: Path) -> None:
@@ -209,6 +214,9 @@ def test_self_play_runs_have_curves_too(pictures: Path, tmp_path: Path) -> None:
     text = shown(run)
     assert "policy_loss, train" in text
     assert "The network expects" in text
+    assert "How sure" not in text
+    with pytest.raises(ArenaError, match="which has no calibration to show"):
+        shown(run, "calibration")
 
 
 def test_without_matplotlib_it_draws_in_characters(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,5 +232,5 @@ def test_the_command_line(pictures: Path, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         cli.main(["show", str(pictures), "--what", "confusoin"])
     assert "did you mean 'confusion'?" in capsys.readouterr().err
-    assert set(PARTS) == {"curves", "filters", "confusion", "roc", "saliency", "policy", "probe"}
+    assert set(PARTS) == {"curves", "calibration", "filters", "confusion", "roc", "saliency", "policy", "probe"}
     assert games.available()

@@ -27,10 +27,11 @@ from arena.checkpoint import RunError
 from arena.config import ConfigError, OptimizerConfig, to_toml
 from arena.config import parse as parse_train
 from arena.datasets import SequenceBatch, open_dataset
+from arena.examination import measure
 from arena.learn_config import LearnConfig, from_toml, parse, preset
 from arena.learner import LearnerStateError
 from arena.match import match
-from arena.supervised import SequenceLearner, learn, make_learner, measure
+from arena.supervised import SequenceLearner, learn, make_learner
 from arena.terminal import PlaySession
 from arena.train import Training, train
 from games import ArenaError
@@ -180,7 +181,8 @@ def test_what_is_measured_is_what_plays(runs: dict[str, Path], wthor: Path, name
     plays = open_dataset(replace(config.source, reads="moves", context=80))
     batch = plays.batch("test", np.arange(3))
     count = int((batch.action >= 0).sum())
-    found = measure(learner, dataset, "test", np.arange(3 if name != "resnet" else count))
+    chosen = np.arange(3 if name != "resnet" else count)
+    found = measure(learner.playing_network(), dataset, [("test", chosen)], learner.device)
     game = History(OTHELLO, "moves", config.network.context) if name != "resnet" else OTHELLO
     evaluator = NetworkEvaluator(game, load_network(latest, game)[0], device="cpu", precision="fp32")
     illegal = right = masked = 0
@@ -262,6 +264,22 @@ def test_a_finished_run_and_another_dataset_are_refused(cifar: Path, tmp_path: P
     with pytest.raises(ArenaError, match="it does not name a game"):
         checkpoint.read_config(tmp_path / "run")
     learn(replace(config, resume=True, max_steps=15), Transcript())
+
+
+def test_a_run_that_was_killed_before_its_test_is_tested_when_it_goes_on(cifar: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = small("cifar10", cifar, run)
+    learn(config, Transcript())
+    before, (test,) = final_files(run), metrics(run, "test")
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(line for line in lines if json.loads(line)["kind"] != "test"))
+    learn(replace(config, resume=True), Transcript())
+    (again,) = metrics(run, "test")
+    assert final_files(run) == before
+    assert {"top1", "log_loss", "bins"} <= again.keys()
+    assert all(again[name] == test[name] for name in ("step", "top1", "log_loss", "confusion", "bins"))
+    with pytest.raises(RunError, match="has had all of its training"):
+        learn(replace(config, resume=True), Transcript())
 
 
 @pytest.mark.parametrize(
