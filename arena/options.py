@@ -249,8 +249,9 @@ class Show:
 
       arena show runs/gpt --what probe --data data
 
-    curves: the course of losses and accuracies. filters: the first layer. confusion, roc, saliency: of a classifier of
-    pictures. calibration: how often what it is sure of is so. policy: over the board, in the position after --moves. probe: what a transformer knows of the board.
+    curves: the course of losses and accuracies. calibration: how often it is right where it is so sure. filters: the
+    first layer. confusion, roc, saliency: of a classifier of pictures. policy: over the board, in the position after
+    --moves. probe: what a transformer knows of the board.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
