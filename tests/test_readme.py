@@ -40,7 +40,7 @@ def test_there_are_exactly_two_commands_of_one_line_each() -> None:
         assert command.startswith("python3.11 -m venv .venv && .venv/bin/pip install ")
         assert (ROOT / shlex.split(command)[shlex.split(command).index("-c") + 1]).is_file()
     assert MARKED["train"].endswith("&& .venv/bin/arena train connect_four --minutes 10")
-    assert MARKED["test"].endswith("&& .venv/bin/python -m pytest")
+    assert MARKED["test"].endswith("&& .venv/bin/python -m pytest -n 2 --dist loadfile")
 
 
 _FIRST_WORDS = {"train": ["connect_four"], "learn": ["wthor"], "engine": ["uci"]}  # whose help depends on them
@@ -61,7 +61,8 @@ def test_every_arena_command_exists(words: list[str]) -> None:
     if len(words) == 1:  # `arena train`, spoken of in a sentence
         assert _options(command)
         return
-    assert words[1] in {"learn": DATASETS, "engine": ("uci", "usi", "gtp")}.get(command, games.available())
+    seconds = {"learn": [*DATASETS], "engine": ["uci", "usi", "gtp"], "tournament": ["report", *games.available()]}
+    assert words[1] in seconds.get(command, games.available())
     option = ""
     for word in words[2:]:
         if word.startswith("--"):

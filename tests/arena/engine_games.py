@@ -1,6 +1,6 @@
 """Whole games of our engines in the hands of others: python-chess (UCI), and a simple controller (GTP).
 
-By hand, at 1 s + 0.01 s, against random moves or another engine; or on 9 × 9 points, 30 s for each game:
+By hand, at 1 s + 0.01 s, against random moves or another engine; or on 9 × 9 points, 2 s for each game:
 
     python -m tests.arena.engine_games uci GAMES COMMAND [OTHER COMMAND]
     python -m tests.arena.engine_games gtp GAMES COMMAND OTHER COMMAND
@@ -117,4 +117,4 @@ if __name__ == "__main__":
     if protocol == "uci":
         play_with_python_chess(command, games=int(count), base=1.0, increment=0.01, other="".join(others), tell=True)
     else:
-        play_with_gtp(command, others[0], games=int(count), size=9, seconds=30, tell=True)
+        play_with_gtp(command, others[0], games=int(count), size=9, seconds=2, tell=True)
