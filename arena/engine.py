@@ -25,6 +25,7 @@ from agents.core import Agent, Array, act
 from agents.histories import History
 from agents.search import Analysis, Analyst, Line
 from games import ArenaError, Game
+from games.notation import UCI, USI, family, without_past
 
 FIRST_SLICE = 32
 """Simulations of the first slice of a search whose end is not known; each slice is twice as long as the last."""
@@ -335,12 +336,17 @@ def _without_komi(name: str) -> str:
 
 def _warm_up(thinker: Thinker) -> None:
     """Compiles or loads all that is needed for a move, so that the clock of no game pays for it."""
-    position = start_of(thinker.game)
+    game, position = thinker.game, start_of(thinker.game)
     for _ in range(2):
         thinker.think(position, lambda: False, 8)
-        best = thinker.thought(2).lines[0]
-        thinker.game.action_to_string(position.state, best.moves[0])
-        position = position.after(thinker.game, best.moves[0])
+        action = thinker.thought(2).lines[0].moves[0]
+        game.parse_action(position.state, game.action_to_string(position.state, action))
+        for protocol in (UCI, USI):
+            if protocol.family == family(game):
+                protocol.parse_move(game, position.state, protocol.move_text(game, position.state, action))
+        position = position.after(game, action)
+    thinker.think(position, lambda: False, 0)
+    without_past(game, position.states)
     thinker.reset()
     gc.collect()
     gc.freeze()  # what was loaded stays; collecting it again and again would cost moves 50 milliseconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -334,3 +335,14 @@ def test_python_chess_plays_whole_games_at_a_fast_clock() -> None:
     results = play_with_python_chess(f"{ENGINE} uci --agent {AGENT}", games=2, base=1.0, increment=0.01)
     assert sum(results.values()) == 2
     assert "time" not in results
+
+
+def test_the_first_move_finds_everything_compiled() -> None:
+    """What reads the opponent's moves, too: compiling it took a second, which lost the first game on time."""
+    code = (
+        "from arena.engine import Player; from games import chess\n"
+        "assert not chess._find.signatures\n"
+        "Player('mcts:simulations=8', 'chess', 'chess', 0).thinker\n"
+        "assert chess._find.signatures and chess._describe.signatures and chess._step.signatures"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
