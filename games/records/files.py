@@ -113,7 +113,7 @@ def _zip_members(file: BinaryIO, path: str, budget: int) -> Iterator[tuple[str, 
         return
     for info in archive.infolist():
         name = f"{path}/{info.filename}"
-        if info.is_dir():
+        if info.filename.endswith("/"):  # is_dir() fails where a broken header left no name
             continue
         # The other methods of compression take memory that the archive, not the reader, decides on.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -228,3 +228,10 @@ def test_names_in_capitals(tmp_path) -> None:
     (tmp_path / "B.pgn").write_bytes(gzip.compress(PGN.encode()))  # what it is, not what it is called
     tar(tmp_path / "C.TGZ", {"A.SGF": SGF.encode()})
     assert [sum(1 for _ in read(path)) for path in sorted(tmp_path.iterdir())] == [2, 2, 1]
+
+
+def test_a_member_without_a_name(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"a.pgn": PGN.encode(), "b.pgn": PGN.encode()})
+    path.write_bytes(path.read_bytes().replace(b"a.pgn", b"\0.pgn"))
+    reader = read(path, errors="skip")
+    assert {record.source for record in reader} == {f"{path}/b.pgn"}
