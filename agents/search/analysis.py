@@ -234,7 +234,7 @@ class Analysis(Search):
             if (over := np.flatnonzero(states["terminated"])).size:
                 results[over] = self._terminal_values(states[over])
         children = np.empty(found, dtype=np.int32)
-        facts = (states["to_play"], states["terminated"], results, as_bytes)
+        facts = (states["to_play"].copy(), states["terminated"].copy(), results, as_bytes)
         trees.grow(self._tree, rows, nodes[:found], edges[:found], *facts, self._states, children)
         self.stats.terminals += ended + over.size
         live = np.flatnonzero(~states["terminated"])

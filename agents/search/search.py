@@ -367,7 +367,8 @@ class Search:
                 results[ended] = self._terminal_values(_rows_of(states, ended))
 
         children = np.empty(found, dtype=np.int32)
-        facts = (states["to_play"], states["terminated"], results, _as_bytes(states))
+        # Copied, since a field of one state is contiguous and one of several is not: two versions to compile.
+        facts = (states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states))
         trees.grow(self._tree, grown, nodes[:found], edges[:found], *facts, self._states, children)
         self.stats.terminals += len(at_terminal) + len(ended)
         if len(ended):
