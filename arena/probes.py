@@ -29,7 +29,8 @@ Array = np.ndarray
 Round = dict[str, float]
 Probe = Callable[[], Round]
 
-RANDOM_BATCH = 4096
+RANDOM_BYTES = 1 << 21
+"""Random play has so many games that their states and masks fit in a core's caches, 64 to 4,096."""
 RANDOM_PLAY = "random play"
 NETWORK_BATCH = 256
 SELF_PLAY = "self-play (simulations/s)"
@@ -80,11 +81,12 @@ def play_randomly(game: Game, states: Array, rng: np.random.Generator) -> None:
 def random_play(name: str, seconds: float) -> Probe:
     """Random play of our game ``name`` through the batch interface."""
     game, rng = games.make(name), np.random.default_rng(0)
-    states = random_positions(game, RANDOM_BATCH, rng)
+    batch = min(max(RANDOM_BYTES // (game.dtype.itemsize + game.spec.num_actions), 64), 4096)
+    states = random_positions(game, batch, rng)
 
     def ours() -> int:
         play_randomly(game, states, rng)
-        return RANDOM_BATCH
+        return batch
 
     return lambda: {f"{RANDOM_PLAY}, {name} (steps/s)": timed(seconds, ours)}
 

@@ -7,29 +7,75 @@ from numba import njit
 
 Array = np.ndarray
 
+_BLOCK = 32  # words; no byte of their sum overflows
+_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+_EVEN_BYTES, _EVEN_PAIRS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+
 
 def sample_legal(legal_action_mask: Array, rng: np.random.Generator) -> Array:
     """One uniformly random legal action (int64 ``[B]``) from each row of bool ``[B, A]``; every row has one."""
     count, width = legal_action_mask.shape
-    mask = np.ascontiguousarray(legal_action_mask).reshape(-1)
-    if left_over := -mask.size % 8:
-        mask = np.append(mask, np.zeros(left_over, dtype=np.bool_))
-    return _pick(mask.view(np.uint64), width, rng.random(count))
+    mask, draws = np.ascontiguousarray(legal_action_mask).reshape(-1), rng.random(count)
+    if not (left_over := mask.size % 8):
+        return _pick(mask.view(np.uint64), width, draws)
+    # Whole words end before the mask does. Only the last row is copied to fill one up, not the megabytes before it.
+    alone = 1 if width >= 8 else count
+    end = np.zeros(-(-alone * width // 8) * 8, dtype=np.bool_)
+    end[: alone * width] = mask[mask.size - alone * width :]
+    before = _pick(mask[: mask.size - left_over].view(np.uint64), width, draws[: count - alone])
+    return np.append(before, _pick(end.view(np.uint64), width, draws[count - alone :]))
 
 
 @njit(cache=True)
 def _pick(words: Array, width: int, draws: Array) -> Array:
-    """``words`` is the flat mask, eight actions at a time: most of them are zero and passed over at once."""
-    actions, legal = np.empty(len(draws), dtype=np.int64), np.empty(width + 1, dtype=np.int64)
+    """``words`` is the flat mask, eight actions at a time. They are counted by adding whole words, byte by byte; only
+    the block and the word that the draw falls on are looked into."""
+    actions, cumulative = np.empty(len(draws), dtype=np.int64), np.empty(width // (8 * _BLOCK) + 2, dtype=np.int64)
     for row in range(len(draws)):
-        start, end, count = row * width, (row + 1) * width, 0
-        for place in range(start // 8, (end + 7) // 8):
+        start, end, total = row * width, (row + 1) * width, 0
+        first, last = start // 8, (end - 1) // 8
+        for number, block in enumerate(range(first, last + 1, _BLOCK)):
+            stop, added = min(block + _BLOCK, last + 1), np.uint64(0)
+            for place in range(block, stop):
+                added += words[place]
+            if block == first:
+                added -= words[first] & _below(start - 8 * first)
+            if stop == last + 1:
+                added -= words[last] & ~_below(end - 8 * last)
+            total += _bytes_sum(added)
+            cumulative[number] = total
+        left, block = np.int64(draws[row] * total), 0
+        while cumulative[block] <= left:
+            block += 1
+        left -= cumulative[block - 1] if block else 0
+        place = first + block * _BLOCK - 1
+        count = 0
+        while left >= count:
+            left -= count
+            place += 1
             word = words[place]
-            if word:
-                for cell in range(8 * place, 8 * place + 8):
-                    legal[count] = cell - start
-                    if start <= cell < end:
-                        count += np.int64(word & np.uint64(1))
-                    word >>= np.uint64(8)
-        actions[row] = legal[np.int64(draws[row] * count)]
+            if place == first:
+                word &= ~_below(start - 8 * first)
+            count = _bytes_sum(word)
+        cell = 8 * place - start
+        while left > 0 or not word & np.uint64(1):
+            left -= np.int64(word & np.uint64(1))
+            word >>= np.uint64(8)
+            cell += 1
+        actions[row] = cell
     return actions
+
+
+@njit(cache=True)
+def _below(count: int) -> np.uint64:
+    """A word whose first ``count`` bytes, 0 to 8, are all ones."""
+    return _ONES >> np.uint64(64 - 8 * count) if count else np.uint64(0)
+
+
+@njit(cache=True)
+def _bytes_sum(word: np.uint64) -> int:
+    """The sum of the eight bytes of a word."""
+    word = (word & _EVEN_BYTES) + (word >> np.uint64(8) & _EVEN_BYTES)
+    word = (word & _EVEN_PAIRS) + (word >> np.uint64(16) & _EVEN_PAIRS)
+    return np.int64((word & _LOW_HALF) + (word >> np.uint64(32)))
