@@ -50,7 +50,7 @@ def _pick(words: Array, width: int, draws: Array) -> Array:
             block += 1
         left -= cumulative[block - 1] if block else 0
         place = first + block * _BLOCK - 1
-        count = 0
+        count, word = 0, np.uint64(0)
         while left >= count:
             left -= count
             place += 1
@@ -78,4 +78,4 @@ def _bytes_sum(word: np.uint64) -> int:
     """The sum of the eight bytes of a word."""
     word = (word & _EVEN_BYTES) + (word >> np.uint64(8) & _EVEN_BYTES)
     word = (word & _EVEN_PAIRS) + (word >> np.uint64(16) & _EVEN_PAIRS)
-    return np.int64((word & _LOW_HALF) + (word >> np.uint64(32)))
+    return np.int64((word & _LOW_HALF) + (word >> np.uint64(32)))  # pyright: ignore[reportReturnType]
