@@ -80,10 +80,11 @@ class TimeKeeper:
 
     Args:
         overhead: what a move is taken to cost before that is known.
+        resolution: the clock is told in multiples of this, so that less than it can be missing for no reason.
     """
 
-    def __init__(self, overhead: float = 0.01) -> None:
-        self.overhead = overhead
+    def __init__(self, overhead: float = 0.01, resolution: float = 0.0) -> None:
+        self.overhead, self._resolution = overhead, resolution
         self._cost, self._worst = 0.0, 0.0
         self.new_game()
 
@@ -97,7 +98,7 @@ class TimeKeeper:
         """For one move, 0 or more: ``left`` on the clock, ``increment`` after the move, and perhaps more time after
         ``moves_to_go`` moves (0 = never). None: there is no time to think at all, not even of one position."""
         if self._after is not None:
-            cost = self._after - left
+            cost = self._after - left - self._resolution
             self._learn(cost if self._late <= cost < self._after else self._late)
         self._most, self._after, self._late = max(self._most, left), None, 0.0
         if left < max(8 * self._cost, 2 * self._worst, 2 * self.overhead):

@@ -49,7 +49,7 @@ class GtpServer(Server):
 
     def __init__(self, player: Player, source: BinaryIO, screen: TextIO) -> None:
         super().__init__(player, source, screen)
-        self._keepers = (TimeKeeper(), TimeKeeper())
+        self._keepers = TimeKeeper(resolution=1.0), TimeKeeper(resolution=1.0)  # time_left has whole seconds
         self._settings: tuple[float, float, int] | None = None  # of time_settings
         self._clocks: list[Clock] | None = None
         self._past: list[Position] = []

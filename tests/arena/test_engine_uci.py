@@ -346,3 +346,17 @@ def test_the_first_move_finds_everything_compiled() -> None:
         "assert chess._find.signatures and chess._describe.signatures and chess._step.signatures"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_clock_of_whole_seconds_is_no_cost() -> None:
+    """GTP tells whole seconds: what is rounded away is not what moves cost, which would leave no time to think."""
+    exact, rounded = TimeKeeper(), TimeKeeper(resolution=1.0)
+    left, thought = 30.0, 0.0
+    for _ in range(30):
+        exact.allot(left)
+        allotted = rounded.allot(float(int(left)))
+        assert allotted is not None
+        rounded.answered(allotted, allotted)
+        exact.answered(allotted, allotted)
+        left, thought = left - allotted, thought + allotted
+    assert 10.0 < thought < 28.0
