@@ -57,6 +57,7 @@ class GamePool:
         self.weights_version = 0
         self._game, self._agents, self._pairings, self._rng = game, tuple(agents), iter(pairings), rng
         self._patient = [agent if isinstance(agent, PatientAgent) else None for agent in self._agents]
+        self._forgetting = [agent for agent in self._agents if isinstance(agent, ForgettingAgent)]
         self._streams = Streams(slots, rng) if streams else None
         self._adjudicator = Adjudicator(adjudication, slots) if adjudication else None
         self._max_plies = min((adjudication and adjudication.max_plies) or game.spec.max_plies, game.spec.max_plies)
@@ -162,8 +163,9 @@ class GamePool:
         rows, actions = np.nonzero(result.action_weights)
         lengths = np.bincount(rows, minlength=len(slots))
         sizes = self._policy_sizes[slots]
-        self._policy_actions = _widened(self._policy_actions, (sizes + lengths).max())
-        self._policy_weights = _widened(self._policy_weights, (sizes + lengths).max())
+        columns_needed = (sizes + lengths).max()
+        self._policy_actions = _widened(self._policy_actions, columns_needed)
+        self._policy_weights = _widened(self._policy_weights, columns_needed)
         row_starts = np.cumsum(lengths) - lengths
         columns = sizes[rows] + np.arange(len(rows)) - row_starts[rows]
         self._policy_actions[slots[rows], columns] = actions
@@ -177,9 +179,10 @@ class GamePool:
         self._game.step(states, actions)
         self._states[slots] = states
         plies = self._plies[slots]
-        self._moves = _widened(self._moves, plies.max() + 1)
-        self._root_values = _widened(self._root_values, plies.max() + 1)
-        self._policy_lengths = _widened(self._policy_lengths, plies.max() + 1)
+        columns = plies.max() + 1
+        self._moves = _widened(self._moves, columns)
+        self._root_values = _widened(self._root_values, columns)
+        self._policy_lengths = _widened(self._policy_lengths, columns)
         self._moves[slots, plies] = actions
         self._root_values[slots, plies] = np.nan
         self._policy_lengths[slots, plies] = 0
@@ -197,9 +200,8 @@ class GamePool:
         if not started:
             return
         slots = np.array([slot for slot, _ in started])
-        for agent in self._agents:
-            if isinstance(agent, ForgettingAgent):
-                agent.forget(slots)
+        for agent in self._forgetting:
+            agent.forget(slots)
         self._states[slots] = self._game.init(len(slots))
         self._active[slots], self._oldest[slots] = True, _NO_VERSION
         self._plies[slots] = self._policy_sizes[slots] = 0
