@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from agents.core import Array
+from agents.core import Array, SearchResult
 from games import Game
 
 Copy = TypeVar("Copy")
@@ -71,3 +71,28 @@ class Followers(Generic[Copy]):
         if self._catch_up(known, states, moves):
             return known
         return _Followed(self._begin(states), states.copy(), moves)
+
+
+class FollowingAgent(Generic[Copy]):
+    """What agents with ``Followers`` have in common: a ``HistoryAgent`` that is told of new games."""
+
+    def __init__(self, followers: Followers[Copy]) -> None:
+        self._followers = followers
+
+    def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
+        """Only at the start of a game are the moves so far known without being told."""
+        return self.act_after(states, np.zeros((len(states), 0), np.int64), np.zeros(len(states), np.int64), rng, slots)
+
+    def act_after(
+        self, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
+    ) -> SearchResult:
+        """See ``HistoryAgent``."""
+        raise NotImplementedError
+
+    def forget(self, slots: Array) -> None:
+        """See ``ForgettingAgent``."""
+        self._followers.forget(slots)
+
+    def reset(self) -> None:
+        """Forgets all games."""
+        self._followers.forget()

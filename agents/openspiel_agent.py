@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agents.core import Array, ForfeitError, SearchResult
-from agents.following import Followers
+from agents.following import Followers, FollowingAgent
 from agents.registry import AgentKind, option
 from games import ArenaError, EndReason, Game, UnknownNameError, UnsupportedError
 from games.notation import family, without_past
@@ -34,7 +34,7 @@ class OpenSpielOptions:
     solve: bool = option(True, "mcts: prove wins and losses on the way")
 
 
-class OpenSpielAgent:
+class OpenSpielAgent(FollowingAgent[Any]):
     """A bot of OpenSpiel's; a ``HistoryAgent``.
 
     Raises:
@@ -52,11 +52,7 @@ class OpenSpielAgent:
         self.name = spec
         self._spiel, self._game, self._options = pyspiel, game, options
         self._theirs = pyspiel.load_game(their_name(game))
-        self._followers: Followers[Any] = Followers(game, self._begin, self._play)
-
-    def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
-        """Only at the start of a game are the moves so far known without being told."""
-        return self.act_after(states, np.zeros((len(states), 0), np.int64), np.zeros(len(states), np.int64), rng, slots)
+        super().__init__(Followers(game, self._begin, self._play))
 
     def act_after(
         self, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
@@ -90,14 +86,6 @@ class OpenSpielAgent:
         if ends:
             raise ForfeitError(ends, result)
         return result
-
-    def forget(self, slots: Array) -> None:
-        """See ``ForgettingAgent``."""
-        self._followers.forget(slots)
-
-    def reset(self) -> None:
-        """Forgets all games."""
-        self._followers.forget()
 
     def _begin(self, states: Array | None) -> Any:
         if states is None:

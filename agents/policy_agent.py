@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from agents.core import Array, ForfeitError, SearchResult
-from agents.following import Followers
+from agents.following import Followers, FollowingAgent
 from agents.registry import AgentKind, option
 from games import ArenaError, EndReason, Game, UnsupportedError
 
@@ -37,7 +37,7 @@ class PolicyOptions:
             raise ArenaError("Agent 'policy' needs a function, as in policy:my_agents.py:greedy.")
 
 
-class PolicyAgent:
+class PolicyAgent(FollowingAgent[Any]):
     """A function of the observation as a ``HistoryAgent``: the environment it sees follows the moves of the game.
 
     Raises:
@@ -47,12 +47,8 @@ class PolicyAgent:
     def __init__(self, spec: str, game: Game, options: PolicyOptions) -> None:
         self.name, self._game, self._options = spec, game, options
         self._policy = _load(options.code)
-        self._followers: Followers[Any] = Followers(game, self._begin, self._play)
+        super().__init__(Followers(game, self._begin, self._play))
         self._observe(self._begin(None), game.init(1))
-
-    def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
-        """Only at the start of a game are the moves so far known without being told."""
-        return self.act_after(states, np.zeros((len(states), 0), np.int64), np.zeros(len(states), np.int64), rng, slots)
 
     def act_after(
         self, states: Array, moves: Array, plies: Array, rng: np.random.Generator, slots: Array | None = None
@@ -81,14 +77,6 @@ class PolicyAgent:
         if ends:
             raise ForfeitError(ends, result)
         return result
-
-    def forget(self, slots: Array) -> None:
-        """See ``ForgettingAgent``."""
-        self._followers.forget(slots)
-
-    def reset(self) -> None:
-        """Forgets all games."""
-        self._followers.forget()
 
     def _choose(self, environment: Any, states: Array) -> int:
         observation = self._observe(environment, states)
