@@ -29,8 +29,8 @@ Array = np.ndarray
 Round = dict[str, float]
 Probe = Callable[[], Round]
 
-RANDOM_BYTES = 1 << 21
-"""Random play has so many games that their states and masks fit in a core's caches, 64 to 4,096."""
+RANDOM_BYTES = 1 << 20
+"""Random play has so many games that their states and masks fit in a core's own cache or nearly, 64 to 4,096."""
 RANDOM_PLAY = "random play"
 NETWORK_BATCH = 256
 SELF_PLAY = "self-play (simulations/s)"
@@ -74,8 +74,9 @@ def random_positions(game: Game, count: int, rng: np.random.Generator) -> Array:
 def play_randomly(game: Game, states: Array, rng: np.random.Generator) -> None:
     """One random legal move in every game; games that it ended start again."""
     game.step_unchecked(states, sample_legal(game.legal_action_mask(states), rng))
-    over = states["terminated"]
-    states[over] = game.init(int(over.sum()))
+    over = np.flatnonzero(states["terminated"])
+    if len(over):
+        states[over] = game.init(len(over))
 
 
 def random_play(name: str, seconds: float) -> Probe:

@@ -10,8 +10,8 @@ gets there (captures and pawn's moves are 118 at most, and each ends a count of 
 
 Positions are the same if the same pieces stand on the same squares, the same side is to move, castling rights are the
 same, and an en passant capture is *legal* in both or in neither. Repetition is found by taking moves back, which is
-exact and takes two bytes a ply, and the hash mixes the whole position, of 32 bytes, so no Zobrist keys are kept.
-A state is 244 bytes (344 with ``claim_draws=False``), and 8 more for each step of ``history`` beyond one.
+exact and takes two bytes a ply; no collision of Zobrist keys can end a game.
+A state is 260 bytes (360 with ``claim_draws=False``), and 8 more for each step of ``history`` beyond one.
 
 Planes and actions are as the mover sees the board: black's has its ranks flipped, so that a mover's pawns go up; row 0
 of a plane is the mover's first rank, and square ``8 * row + column``. Actions (8 × 8 × 73, as in AlphaZero) are
@@ -49,6 +49,7 @@ import re
 import numpy as np
 from numba import njit
 
+from games.bits import lowest
 from games.chess_bitboards import (
     AHEAD,
     BISHOP,
@@ -71,7 +72,6 @@ from games.chess_bitboards import (
     code_at,
     count_leaves,
     find_targets,
-    first,
     flip_ranks,
     play,
     signed,
@@ -92,7 +92,7 @@ from games.chess_notation import (
     write_uci,
 )
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, UnknownNameError, UnsupportedError
-from games.hashing import mix64
+from games.hashing import mix64, zobrist
 from games.registry import unknown_name
 
 KINDS = 73
@@ -159,15 +159,17 @@ class Chess(Game):
                 ("en_passant", np.uint8),  # the square behind a pawn that may legally be taken so; 0: none
                 ("repetitions", np.uint8),  # how often the position occurred before
                 ("reversible", np.uint8),  # how many plies may be taken back without such a change that is for good
+                ("key", np.uint64, 2),  # Zobrist hash of the pieces, as either seat sees them
                 ("boards", np.uint64, 4),  # white's pieces; all pieces by the three bits of their codes
                 ("moves", np.uint16, self.max_clock),  # the reversible plies: from + 64 * to
                 *([("past", np.uint64, self.history - 1)] if self.history > 1 else []),  # the last plies: see _remember
             ]
         )
         self._limits = (self.max_occurrences, self.max_clock, max_plies)
+        self._zobrist = zobrist("chess", (2, 8, SQUARES))  # by seat, code and square
         self._start = np.zeros(1, dtype=self.dtype)
         self._start["last_action"], self._start["castling"] = -1, 15
-        self._start["boards"] = board_bits(START)
+        self._set_up(self._start, START)
 
     # ---- rules -------------------------------------------------------------------------------------------------
 
@@ -187,7 +189,7 @@ class Chess(Game):
         actions = np.asarray(actions, np.int64)
         if self.history > 1:
             _remember(states, actions)
-        _step(states, actions, self._limits)
+        _step(states, actions, self._limits, self._zobrist)
 
     def observe(self, states: Array) -> Array:
         planes = np.zeros((len(states), *self.spec.observation_shape), dtype=np.float32)
@@ -199,9 +201,11 @@ class Chess(Game):
         return lost[:, ::-1].astype(np.float32) - lost.astype(np.float32)
 
     def hash(self, states: Array) -> Array:
-        hashes = mix64(_facts(states, self.compact, self.max_clock))
-        for words in np.ascontiguousarray(self._steps(states).reshape(len(states), -1).T):
-            hashes = mix64(hashes ^ words)
+        hashes = states["key"][np.arange(len(states)), states["to_play"]]
+        hashes ^= mix64(_facts(states, self.compact, self.max_clock))
+        if self.history > 1:
+            for words in np.ascontiguousarray(self._steps(states)[:, 1:].reshape(len(states), -1).T):
+                hashes = mix64(hashes ^ words)
         return hashes
 
     def _steps(self, states: Array) -> Array:
@@ -301,9 +305,13 @@ class Chess(Game):
         states = np.zeros(1, dtype=self.dtype)
         states["to_play"], states["ply"], states["last_action"] = fen.to_play, fen.ply, -1
         states["clock"], states["castling"], states["en_passant"] = fen.clock, fen.castling, fen.en_passant
-        states["boards"][0] = board_bits(fen.board)
+        self._set_up(states, fen.board)
         _settle(states, self._limits)
         return states
+
+    def _set_up(self, states: Array, board: str) -> None:
+        states["boards"][0] = board_bits(board)
+        _change_key(states["key"][0], self._zobrist, (NONE, NONE, NONE, NONE), tuple(states["boards"][0]))
 
     def _replay(self, states: Array, moves: list[str], seen: str) -> None:
         """Plays ``moves``, as engines write them; ``seen`` is empty or a digit for the position before each."""
@@ -429,7 +437,7 @@ def _list(states: Array, i: int, actions: Array, squares: Array, targets: Array)
     for k in range(end):
         reached = targets[k]
         while reached:
-            target = first(reached)
+            target = lowest(reached)
             for promotion in range(4 if k < pawns_end and target >= 56 else 1):
                 actions[count] = action_of(squares[k], target, PROMOTIONS[promotion])
                 count += 1
@@ -555,7 +563,21 @@ def _settle(states: Array, limits: tuple[int, int, int]) -> None:
 
 
 @njit(cache=True)
-def _step(states: Array, actions: Array, limits: tuple[int, int, int]) -> None:
+def _change_key(key: Array, numbers: Array, before: Position, after: Position) -> None:
+    """Makes ``key`` ``[2]`` of the boards ``before`` that of those ``after``; both as in the field ``boards``."""
+    changed = before[0] ^ after[0] | before[1] ^ after[1] | before[2] ^ after[2] | before[3] ^ after[3]
+    while changed:
+        square = lowest(changed)
+        for boards in (before, after):
+            code, seat = code_at(boards, square), 0 if boards[0] & bit(square) else 1
+            if code:
+                key[0] ^= numbers[seat, code, square]
+                key[1] ^= numbers[1 - seat, code, square ^ 56]
+        changed &= changed - ONE
+
+
+@njit(cache=True)
+def _step(states: Array, actions: Array, limits: tuple[int, int, int], numbers: Array) -> None:
     to_play, boards, rights, clock = states["to_play"], states["boards"], states["castling"], states["clock"]
     squares, targets = np.empty(ROOM, dtype=np.int64), np.empty(ROOM, dtype=np.uint64)
     for i in range(len(states)):
@@ -574,9 +596,11 @@ def _step(states: Array, actions: Array, limits: tuple[int, int, int]) -> None:
         flip ^= 56
         to_play[i] = 1 - to_play[i]
         back = view(after[0], after[1], after[2], after[3], to_play[i])  # a view of a view is the board itself
+        before = boards[i, 0], boards[i, 1], boards[i, 2], boards[i, 3]
+        _change_key(states["key"][i], numbers, before, back)
         boards[i, 0], boards[i, 1], boards[i, 2], boards[i, 3] = back
         rights[i] = next_castling if flip == 0 else next_castling >> 2 | (next_castling & 3) << 2
-        states["en_passant"][i] = first(next_en_passant) ^ flip if next_en_passant else 0
+        states["en_passant"][i] = lowest(next_en_passant) ^ flip if next_en_passant else 0
         states["repetitions"][i] = _occurrences(after, states, i, flip)
         states["ply"][i] += 1
         states["last_action"][i] = actions[i]
@@ -634,14 +658,16 @@ def _show_past(states: Array, steps: Array, most_repetitions: int) -> None:
 
 @njit(cache=True)
 def _facts(states: Array, compact: bool, max_clock: int) -> Array:
-    """uint64 ``[B]``: all that the planes and the mask depend on beside the steps."""
+    """uint64 ``[B]``: all that the planes and the mask depend on beside the pieces and the steps before."""
     facts = np.empty(len(states), dtype=np.uint64)
     for i in range(len(states)):
         _, castling, en_passant = _load(states, i)
         clock, ply = min(signed(states["clock"][i]), max_clock), signed(states["ply"][i])
         shown = clock // 10 if compact else clock | ply << 8
-        square = first(en_passant) if en_passant else 0
-        facts[i] = np.uint64(signed(states["terminated"][i]) | castling << 1 | square << 5 | shown << 11)
+        square = lowest(en_passant) if en_passant else 0
+        times = min(signed(states["repetitions"][i]), 1 if compact else 2)
+        known = signed(states["terminated"][i]) | castling << 1 | square << 5 | shown << 11 | times << 40
+        facts[i] = np.uint64(known)
     return facts
 
 
@@ -654,7 +680,7 @@ def _observe(states: Array, steps: Array, compact: bool, max_clock: int, max_pli
             own, low, middle, high = steps[i, ago, 0], steps[i, ago, 1], steps[i, ago, 2], steps[i, ago, 3]
             occupied = low | middle | high
             while occupied:
-                square = first(occupied)
+                square = lowest(occupied)
                 side = 0 if own & bit(square) else 6
                 piece = _PLANE[code_at((own, low, middle, high), square)]
                 planes[i, plane + side + piece, square >> 3, square & 7] = 1
@@ -673,7 +699,7 @@ def _observe(states: Array, steps: Array, compact: bool, max_clock: int, max_pli
         plane += 4
         if compact:
             if en_passant:
-                square = first(en_passant)
+                square = lowest(en_passant)
                 planes[i, plane, square >> 3, square & 7] = 1
             plane += 1
         clock = min(signed(states["clock"][i]), max_clock)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from games.bits import lowest, popcount
 from games.core import Array
 
 SQUARES = 64
@@ -75,22 +76,6 @@ _KEPT[[0, 4, 7, 56, 60, 63]] = (13, 12, 14, 7, 3, 11)
 
 
 # ---- bits and attacks ------------------------------------------------------------------------------------------------
-
-
-@njit(cache=True)
-def count_bits(bits: np.uint64) -> int:
-    """How many bits are set; the loop compiles to one instruction, and so does ``first``."""
-    count = 0
-    while bits:
-        bits &= bits - ONE
-        count += 1
-    return count
-
-
-@njit(cache=True)
-def first(bits: np.uint64) -> int:
-    """The lowest square of ``bits``, which are not empty."""
-    return count_bits(~bits & (bits - ONE))
 
 
 @njit(cache=True)
@@ -178,7 +163,7 @@ def checkers(position: Position) -> np.uint64:
     own, low, middle, high = position
     occupied = low | middle | high
     king = own & low & high
-    home, flipped = first(king), flip_ranks(occupied)
+    home, flipped = lowest(king), flip_ranks(occupied)
     near = _KNIGHT_MOVES[home] & low & middle | _strikes(king) & low & ~(middle | high)
     slanted = _slanted(home, occupied, flipped) & middle & ~low
     return (near | slanted | _straight(home, occupied, flipped) & high & ~low) & ~own
@@ -194,16 +179,16 @@ def _danger(position: Position) -> np.uint64:
     occupied = low | middle | high
     theirs = occupied ^ own
     danger = _struck_from(theirs & low & ~(middle | high)) | _jumps(theirs & low & middle)
-    danger |= _KING_MOVES[first(theirs & low & high)]
+    danger |= _KING_MOVES[lowest(theirs & low & high)]
     occupied ^= own & low & high
     flipped = flip_ranks(occupied)
     sliders = theirs & middle & ~low
     while sliders:
-        danger |= _slanted(first(sliders), occupied, flipped)
+        danger |= _slanted(lowest(sliders), occupied, flipped)
         sliders &= sliders - ONE
     sliders = theirs & high & ~low
     while sliders:
-        danger |= _straight(first(sliders), occupied, flipped)
+        danger |= _straight(lowest(sliders), occupied, flipped)
         sliders &= sliders - ONE
     return danger
 
@@ -221,7 +206,7 @@ def _along_lines(home: int, snipers: np.uint64, own: np.uint64, lines: Array) ->
     which that ends, and the pieces that they pin."""
     checking = ending = pinned = NONE
     while snipers:
-        sniper, slider = first(snipers), snipers ^ (snipers & (snipers - ONE))
+        sniper, slider = lowest(snipers), snipers ^ (snipers & (snipers - ONE))
         between = _between(home, sniper, lines)
         blockers = between & own
         if not blockers:
@@ -249,7 +234,7 @@ def _add_pawns(
     occupied = low | middle | high
     pawns = own & low & ~(middle | high)
     while pawns:
-        square, pawn = first(pawns), pawns ^ (pawns & (pawns - ONE))
+        square, pawn = lowest(pawns), pawns ^ (pawns & (pawns - ONE))
         push = pawn << _U8 & ~occupied
         reached = (push | (push & _THIRD) << _U8 & ~occupied | _strikes(pawn) & occupied) & allowed
         if pawn & slanted:
@@ -278,7 +263,7 @@ def _add_en_passant(
         flipped = flip_ranks(after)
         seen = _slanted(home, after, flipped) & middle | _straight(home, after, flipped) & high
         if not (seen & ~low & ~own | near & ~taken):
-            end = _add(squares, targets, end, first(pawn), en_passant)
+            end = _add(squares, targets, end, lowest(pawn), en_passant)
         pawns ^= pawn
     return end
 
@@ -300,18 +285,18 @@ def _add_pieces(
     flipped = flip_ranks(occupied)
     knights = own & low & middle & ~(slanted | straight)
     while knights:
-        square = first(knights)
+        square = lowest(knights)
         end = _add(squares, targets, end, square, _KNIGHT_MOVES[square] & allowed)
         knights &= knights - ONE
     sliders = own & middle & ~low & ~straight
     while sliders:
-        square = first(sliders)
+        square = lowest(sliders)
         line = _SLANTED[home] if bit(square) & slanted else _ALL
         end = _add(squares, targets, end, square, _slanted(square, occupied, flipped) & allowed & line)
         sliders &= sliders - ONE
     sliders = own & high & ~low & ~slanted
     while sliders:
-        square = first(sliders)
+        square = lowest(sliders)
         line = _STRAIGHT[home] if bit(square) & straight else _ALL
         end = _add(squares, targets, end, square, _straight(square, occupied, flipped) & allowed & line)
         sliders &= sliders - ONE
@@ -333,7 +318,7 @@ def find_targets(
     theirs = occupied ^ own
     flipped_theirs = flip_ranks(theirs)
     king = own & low & high
-    home = first(king)
+    home = lowest(king)
     near = (_KNIGHT_MOVES[home] & low & middle | _strikes(king) & low & ~(middle | high)) & theirs
     snipers = _slanted(home, theirs, flipped_theirs) & theirs & middle & ~low
     slanted_checks, slanted_ends, slanted = _along_lines(home, snipers, own, _SLANTED)
@@ -459,14 +444,14 @@ def count_leaves(
     total = 0
     if depth == 1:
         for k in range(start, end):
-            total += count_bits(targets[k])
+            total += popcount(targets[k])
         for k in range(start, pawns_end):
-            total += 3 * count_bits(targets[k] & _LAST)
+            total += 3 * popcount(targets[k] & _LAST)
         return total
     for k in range(start, end):
         reached = targets[k]
         while reached:
-            target = first(reached)
+            target = lowest(reached)
             for promotion in range(4 if k < pawns_end and target >= 56 else 1):
                 after = play(position, castling, en_passant, squares[k], target, PROMOTIONS[promotion])
                 total += count_leaves(after[0], after[1], after[2], depth - 1, squares, targets)
@@ -482,5 +467,5 @@ def cannot_mate(position: Position) -> bool:
         return False
     knights, bishops = low & middle, middle & ~low
     if knights:
-        return count_bits(knights | bishops) == 1
+        return popcount(knights | bishops) == 1
     return not (bishops & _LIGHT and bishops & ~_LIGHT)

@@ -18,14 +18,16 @@ Actions: ``8 * row + column``, and 64, which is a pass.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
+from games.bits import lowest
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, Symmetry
 from games.diagram import STONES as DISCS
 from games.diagram import column_letters, draw_board, read_board, read_point, square_symmetries, write_board
-from games.hashing import mix64
+from games.hashing import zobrist
 
 SIZE = 8
 SQUARES = 64
@@ -51,26 +53,29 @@ class Othello(Game):
             ("terminated", np.bool_),
             ("ply", np.int16),
             ("last_action", np.int16),  # -1: none, or not known
+            ("key", np.uint64, 2),  # Zobrist hash of the discs, as either seat sees them
             ("discs", np.uint64, 2),  # by seat
         ]
     )
 
     def __init__(self, name: str = "othello") -> None:
         self.spec = GameSpec(name, 1, 2, SQUARES + 1, (2, SIZE, SIZE), MAX_PLIES)
+        self._zobrist = zobrist("othello", (2, SQUARES))  # by seat and square
+        self._start_key = self._key(_START)
 
     # ---- rules -------------------------------------------------------------------------------------------------
 
     def init(self, batch_size: int) -> Array:
         states = np.zeros(batch_size, dtype=self.dtype)
         states["last_action"] = -1
-        states["discs"] = _START
+        states["discs"], states["key"] = _START, self._start_key
         return states
 
     def legal_action_mask(self, states: Array) -> Array:
         return _legal_action_mask(states)
 
     def step_unchecked(self, states: Array, actions: Array) -> None:
-        _step(states, np.asarray(actions, np.int64))
+        _step(states, np.asarray(actions, np.int64), self._zobrist)
 
     def observe(self, states: Array) -> Array:
         return _observe(states)
@@ -81,10 +86,7 @@ class Othello(Game):
         return np.stack([result, -result], axis=1).astype(np.float32)
 
     def hash(self, states: Array) -> Array:
-        rows = np.arange(len(states))
-        mine = states["discs"][rows, states["to_play"]]
-        theirs = states["discs"][rows, 1 - states["to_play"]]
-        return mix64(mix64(mine) ^ (theirs * np.uint64(0x9E3779B97F4A7C15)))
+        return states["key"][np.arange(len(states)), states["to_play"]]
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
@@ -150,10 +152,17 @@ class Othello(Game):
         states = self.init(1)
         bits = np.uint64(1) << np.arange(SQUARES, dtype=np.uint64)
         states["discs"][0] = [np.sum(bits[board.ravel() == seat], dtype=np.uint64) for seat in (0, 1)]
+        states["key"][0] = self._key(states["discs"][0])
         mine, theirs = states["discs"][0, to_play], states["discs"][0, 1 - to_play]
         states["to_play"], states["ply"] = to_play, placed + passes
         states["terminated"] = not (_moves(mine, theirs) or _moves(theirs, mine))
         return states
+
+    def _key(self, discs: Sequence[int] | Array) -> Array:
+        key = np.zeros(2, dtype=np.uint64)
+        for seat in (0, 1):
+            _toggle(key, self._zobrist, seat, np.uint64(discs[seat]))
+        return key
 
 
 def _board(state: np.void) -> Array:
@@ -218,7 +227,17 @@ def _legal_action_mask(states: Array) -> Array:
 
 
 @njit(cache=True)
-def _step(states: Array, actions: Array) -> None:
+def _toggle(key: Array, numbers: Array, seat: int, discs: np.uint64) -> None:
+    """Puts the seat's ``discs`` into ``key`` ``[2]``, or takes out what is there."""
+    while discs:
+        square = lowest(discs)
+        key[0] ^= numbers[seat, square]  # whose it is depends on who looks
+        key[1] ^= numbers[1 - seat, square]
+        discs &= discs - np.uint64(1)
+
+
+@njit(cache=True)
+def _step(states: Array, actions: Array, numbers: Array) -> None:
     discs, to_play, terminated = states["discs"], states["to_play"], states["terminated"]
     ply, last_action = states["ply"], states["last_action"]
     for i in range(len(states)):
@@ -228,6 +247,8 @@ def _step(states: Array, actions: Array) -> None:
             turned = _turned(discs[i, seat], discs[i, 1 - seat], disc)
             discs[i, seat] |= disc | turned
             discs[i, 1 - seat] ^= turned
+            _toggle(states["key"][i], numbers, seat, disc | turned)
+            _toggle(states["key"][i], numbers, 1 - seat, turned)
         mine, theirs = discs[i, seat], discs[i, 1 - seat]
         terminated[i] = _moves(theirs, mine) == np.uint64(0) and _moves(mine, theirs) == np.uint64(0)
         ply[i] += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from games.bits import lowest, popcount
+
 Array = np.ndarray
 
 _BLOCK = 32  # words; no byte of their sum overflows
@@ -33,18 +35,21 @@ def _pick(words: Array, width: int, draws: Array) -> Array:
     the block and the word that the draw falls on are looked into."""
     actions, cumulative = np.empty(len(draws), dtype=np.int64), np.empty(width // (8 * _BLOCK) + 2, dtype=np.int64)
     for row in range(len(draws)):
-        start, end, total = row * width, (row + 1) * width, 0
+        start, end = row * width, (row + 1) * width
         first, last = start // 8, (end - 1) // 8
-        for number, block in enumerate(range(first, last + 1, _BLOCK)):
-            stop, added = min(block + _BLOCK, last + 1), np.uint64(0)
-            for place in range(block, stop):
-                added += words[place]
-            if block == first:
-                added -= words[first] & _below(start - 8 * first)
-            if stop == last + 1:
-                added -= words[last] & ~_below(end - 8 * last)
+        full = (last - first) // _BLOCK
+        total = -popcount(words[first] & _below(start - 8 * first))
+        for number in range(full):
+            chunk = words[first + number * _BLOCK : first + (number + 1) * _BLOCK]
+            added = np.uint64(0)
+            for place in range(_BLOCK):  # known not to be negative, so that the compiler adds several words at once
+                added += chunk[place]
             total += _bytes_sum(added)
             cumulative[number] = total
+        for place in range(first + full * _BLOCK, last + 1):
+            total += popcount(words[place])
+        total -= popcount(words[last] & ~_below(end - 8 * last))
+        cumulative[full] = total
         left, block = np.int64(draws[row] * total), 0
         while cumulative[block] <= left:
             block += 1
@@ -57,13 +62,10 @@ def _pick(words: Array, width: int, draws: Array) -> Array:
             word = words[place]
             if place == first:
                 word &= ~_below(start - 8 * first)
-            count = _bytes_sum(word)
-        cell = 8 * place - start
-        while left > 0 or not word & np.uint64(1):
-            left -= np.int64(word & np.uint64(1))
-            word >>= np.uint64(8)
-            cell += 1
-        actions[row] = cell
+            count = popcount(word)
+        for _ in range(left):
+            word &= word - np.uint64(1)
+        actions[row] = 8 * place - start + lowest(word) // 8
     return actions
 
 

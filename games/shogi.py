@@ -51,6 +51,7 @@ import functools
 import numpy as np
 from numba import njit
 
+from games.bits import popcount
 from games.core import Array, Game, GameSpec, IllegalActionError, ParseError, UnsupportedError
 from games.hashing import mix64
 from games.shogi_moves import (
@@ -73,7 +74,6 @@ from games.shogi_moves import (
     king_square,
     make,
     mark_actions,
-    popcount,
     toggle,
     unmake,
 )

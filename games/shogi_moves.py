@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba import njit
 
+from games.bits import highest, lowest, popcount
 from games.core import Array
 from games.hashing import zobrist
 from games.shogi_notation import (
@@ -149,48 +149,6 @@ def build_tables() -> Array:
     return tables
 
 
-# ---- words of bits ---------------------------------------------------------------------------------------------------
-
-
-def popcount(_word: np.uint64) -> int:
-    """How many bits of a word are set."""
-    return int(_word).bit_count()
-
-
-def _lowest(_word: np.uint64) -> int:
-    """The number of the lowest bit of a word that is not zero."""
-    return (int(_word) & -int(_word)).bit_length() - 1
-
-
-def _highest(_word: np.uint64) -> int:
-    return int(_word).bit_length() - 1
-
-
-@intrinsic
-def _ctpop(_context, _word):
-    return types.int64(types.uint64), lambda _context, builder, _signature, args: builder.ctpop(args[0])
-
-
-@intrinsic
-def _cttz(_context, _word):
-    return types.int64(types.uint64), lambda context, builder, _signature, args: builder.cttz(args[0], _true(context))
-
-
-@intrinsic
-def _ctlz(_context, _word):
-    return types.int64(types.uint64), lambda context, builder, _signature, args: builder.ctlz(args[0], _true(context))
-
-
-def _true(context):
-    """Tells those two that the word is not zero."""
-    return context.get_constant(types.boolean, 1)
-
-
-overload(popcount)(lambda _word: lambda _word: _ctpop(_word))  # type: ignore[reportCallIssue]
-overload(_lowest)(lambda _word: lambda _word: _cttz(_word))  # type: ignore[reportCallIssue]
-overload(_highest)(lambda _word: lambda _word: 63 - _ctlz(_word))  # type: ignore[reportCallIssue]
-
-
 # ---- kernels: pieces on the board; p is a POSITION, t the TABLES ---------------------------------------------------
 
 
@@ -297,15 +255,15 @@ def unmake(p, t, seat, entry):
 def king_square(p, seat):
     """The square of the king of ``seat``."""
     low = p["kinds"][KING, 0] & p["occupied"][seat, 0]
-    return _lowest(low) if low else FIRST_WORD + _lowest(p["kinds"][KING, 1] & p["occupied"][seat, 1])
+    return lowest(low) if low else FIRST_WORD + lowest(p["kinds"][KING, 1] & p["occupied"][seat, 1])
 
 
 @njit(cache=True)
 def _nearest(d, low, high):
     """Of squares on a ray in direction ``d``, at least one, the first."""
     if 2 <= d <= 5:
-        return _lowest(low) if low else FIRST_WORD + _lowest(high)
-    return FIRST_WORD + _highest(high) if high else _highest(low)
+        return lowest(low) if low else FIRST_WORD + lowest(high)
+    return FIRST_WORD + highest(high) if high else highest(low)
 
 
 @njit(cache=True)
@@ -429,7 +387,7 @@ def find_moves(p, t, seat, moves):
     if check_low | check_high:
         if popcount(check_low) + popcount(check_high) > 1:
             return n
-        checker = _lowest(check_low) if check_low else FIRST_WORD + _lowest(check_high)
+        checker = lowest(check_low) if check_low else FIRST_WORD + lowest(check_high)
         d = t["direction"][king, checker]
         to_low, to_high = check_low, check_high
         if d >= 0:
@@ -467,7 +425,7 @@ def _find_king_moves(p, t, seat, king, moves):
     for w in range(2):
         rest = t["steps"][seat, KING, king, w] & ~occupied[seat, w]
         while rest:
-            square = FIRST_WORD * w + _lowest(rest)
+            square = FIRST_WORD * w + lowest(rest)
             rest &= rest - _ONE
             if not attacked(p, t, seat, square, low, high):
                 safe_low |= bits[square, 0]
@@ -495,7 +453,7 @@ def _find_board_moves(p, t, seat, king, to_low, to_high, n, moves):
         pinned = pinned_low if w == 0 else pinned_high
         while rest:
             bit = rest & ~(rest - _ONE)
-            square = FIRST_WORD * w + _lowest(rest)
+            square = FIRST_WORD * w + lowest(rest)
             rest ^= bit
             kind = np.int64(p["squares"][square]) & 15
             piece_low, piece_high = _reach(t, seat, kind, square, low, high)
@@ -555,7 +513,7 @@ def _pawn_mates(p, t, seat, square):
     for w in range(2):
         rest = (by_low if w == 0 else by_high) & ~kinds[KING, w]
         while rest:
-            piece = FIRST_WORD * w + _lowest(rest)
+            piece = FIRST_WORD * w + lowest(rest)
             rest &= rest - _ONE
             if not attacked(p, t, other, king, low ^ bits[piece, 0], high ^ bits[piece, 1]):
                 return False
@@ -565,7 +523,7 @@ def _pawn_mates(p, t, seat, square):
     for w in range(2):
         rest = t["steps"][other, KING, king, w] & ~occupied[other, w]
         while rest:
-            target = FIRST_WORD * w + _lowest(rest)
+            target = FIRST_WORD * w + lowest(rest)
             rest &= rest - _ONE
             if not attacked(p, t, other, target, low, high):
                 return False
@@ -583,7 +541,7 @@ def list_moves(moves, n, seat, out, row):
             rest = plain | promoting
             while rest:
                 bit = rest & ~(rest - _ONE)
-                target = FIRST_WORD * w + _lowest(rest)
+                target = FIRST_WORD * w + lowest(rest)
                 rest ^= bit
                 move = target | (target + behind if source < 0 else source) << 7
                 if plain & bit:
@@ -605,7 +563,7 @@ def mark_actions(t, moves, n, seat, mask, row):
             for promotes in range(2):
                 rest = moves["promoting"][k, w] if promotes else moves["plain"][k, w]
                 while rest:
-                    target = corner + sign * (FIRST_WORD * w + _lowest(rest))
+                    target = corner + sign * (FIRST_WORD * w + lowest(rest))
                     rest &= rest - _ONE
                     if source >= SQUARES:
                         mask[row, (131 + source - HAND) * SQUARES + target] = True

@@ -152,11 +152,11 @@ def test_without_numba():
 @pytest.mark.parametrize(
     ("options", "channels", "size"),
     [
-        ({}, 19, 244),
-        ({"claim_draws": False}, 19, 344),
-        ({"planes": "alphazero"}, 119, 300),
-        ({"planes": "alphazero", "claim_draws": False, "history": 3}, 49, 360),
-        ({"history": 4}, 58, 268),
+        ({}, 19, 260),
+        ({"claim_draws": False}, 19, 360),
+        ({"planes": "alphazero"}, 119, 316),
+        ({"planes": "alphazero", "claim_draws": False, "history": 3}, 49, 376),
+        ({"history": 4}, 58, 284),
     ],
 )
 def test_options_keep_the_contract(options, channels, size):

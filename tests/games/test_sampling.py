@@ -9,7 +9,7 @@ import games
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("num_actions", [1, 7, 8, 65, 362])
+@pytest.mark.parametrize("num_actions", [1, 7, 8, 65, 362, 4673])
 def test_picks_the_move_that_the_draw_falls_on(num_actions: int) -> None:
     rng = np.random.default_rng(0)
     for batch in (1, 5, 64):
