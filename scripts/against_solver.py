@@ -8,7 +8,6 @@ draws among its best moves, so the games differ although the agent has no random
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import games
 from agents.network_evaluator import use_one_thread
 from arena.play import play_games
 from arena.records import Pairing
-from games import ArenaError
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.against_solver"))
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)

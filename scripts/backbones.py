@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import tyro
 
 import agents
 import games
@@ -41,6 +39,7 @@ from arena.ratings import Z_95, RatingTable
 from arena.supervised import learn, make_learner
 from arena.tournament import SETTINGS, Settings, Tournament
 from games import ArenaError
+from scripts.program import start, svg_figure
 
 GAME, DATASET = "connect_four", "connect_four_8ply"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -329,20 +328,12 @@ def _spread(values: list[float], digits: int) -> str:
 
 def draw(rows: list[Row], path: Path) -> None:
     """One dot for each network: how well it plays against how well it knows the test positions."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "backbones"  # the same data gives the same file
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    for row in rows:
-        axes.plot(row.log_loss, row.elos, "o", label=row.title)
-    axes.set(xlabel="log-loss on the test positions", ylabel=f"Elo over {ANCHORS[0]}")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    with svg_figure(path, 6.4, 4.0) as axes:
+        for row in rows:
+            axes.plot(row.log_loss, row.elos, "o", label=row.title)
+        axes.set(xlabel="log-loss on the test positions", ylabel=f"Elo over {ANCHORS[0]}")
+        axes.grid(alpha=0.3)
+        axes.legend()
 
 
 def main(options: Options) -> None:
@@ -364,11 +355,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m scripts.backbones", description=__doc__))
-    except ArenaError as error:
-        print(f"backbones: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        sys.exit(130)
+    start(main, Options, goes_on=True)

@@ -14,13 +14,10 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and PyTorch start their threads
 
 import random
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import tyro
 
 import games
 from agents.search import SearchConfig
@@ -30,6 +27,7 @@ from arena.probes import RANDOM_PLAY, SELF_PLAY, Probe, Round, timed
 from games import ArenaError, UnsupportedError
 from games.openspiel import their_name
 from scripts import peer_client
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.benchmark"))
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)

@@ -11,7 +11,6 @@ makes the exit code 1.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -27,6 +26,7 @@ import games
 from games import ArenaError, Game, sample_legal
 from games.notation import family
 from games.openspiel import their_name, their_numbers
+from scripts.program import start
 
 Array = np.ndarray
 
@@ -224,8 +224,4 @@ def run(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(1 if run(tyro.cli(Options, prog="python -m scripts.beside_open_spiel")) else 0)
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from arena.datasets import SPLITS, Dataset, DatasetError, open_dataset
 from arena.examination import Parts, describe, measure
 from arena.learn_config import from_toml
 from games import ArenaError
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m scripts.examine", description=__doc__))
-    except ArenaError as error:
-        print(f"examine: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    start(main, Options)

@@ -29,7 +29,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -43,6 +42,7 @@ from games.records import sgf as sgf_format
 from games.records import wthor as wthor_format
 from games.records.files import open_members
 from games.sampling import sample_legal
+from scripts.program import start
 
 Array = np.ndarray
 SECONDS_ALLOWED = 5.0  # of the processor, for one input
@@ -453,9 +453,4 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        found = run(tyro.cli(Options, prog="python -m scripts.fuzz_parsers"))
-        sys.exit(1 if any(outcome.failures for outcome in found.values()) else 0)
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(lambda options: any(outcome.failures for outcome in run(options).values()), Options)

@@ -27,7 +27,8 @@ from rich.progress import track
 from rich.table import Table
 
 import games
-from games import ArenaError, sample_legal
+from games import sample_legal
+from scripts.program import start
 
 GAMES_IN_FLIGHT = 16
 
@@ -109,9 +110,5 @@ def run(options: Options) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]))
-        sys.exit()
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.game_costs"))
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    else:
+        start(run, Options)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 from agents.files import write_atomically
 from arena.datasets.connect_four import COUNTS, OUTCOMES_PATH, UNKNOWN, positions, read_outcomes
 from games import ArenaError
 from games.connect_four_solver import Solver
+from scripts.program import start
 
 SAVE_SECONDS = 60.0
 PORTION = 64
@@ -103,9 +103,4 @@ def _save(path: Path, outcomes: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.make_connect_four_8ply"))
-    except ArenaError as error:
-        raise SystemExit(f"make_connect_four_8ply: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("Stopped; the same command goes on.") from None
+    start(run, Options, goes_on=True)

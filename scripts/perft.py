@@ -7,7 +7,6 @@ python -m scripts.perft shogi 5 --open-spiel 3
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ import games
 from games import ArenaError, Game
 from games.openspiel import their_name
 from games.perft import divide
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,4 @@ def their_perft(state: Any, depth: int) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.perft"))
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)

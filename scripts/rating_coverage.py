@@ -11,13 +11,12 @@ anew, played by the model itself. A coverage of ``n`` tournaments has a standard
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 
 import numpy as np
-import tyro
 
 from arena.ratings import ELO_PER_NAT, RatingTable, rate
+from scripts.program import start
 
 NAMES = ("a", "b", "c", "d", "e")
 SPREAD = 150.0  # standard deviation of the strengths, in Elo
@@ -84,4 +83,4 @@ def run(options: Options) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if run(tyro.cli(Options, prog="python -m scripts.rating_coverage")) else 1)
+    start(lambda options: not run(options), Options)

@@ -8,7 +8,6 @@ that curves can be compared. Stop it whenever you like: the same command goes on
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from arena.checkpoint import read_config
 from arena.ratings import RatingTable
 from arena.tournament import SETTINGS, Settings, Tournament
 from games import ArenaError
+from scripts.program import start, svg_figure
 
 
 @dataclass(frozen=True)
@@ -109,23 +109,15 @@ def as_markdown(options: Options, game: str, snapshots: list[Snapshot], ratings:
 
 def draw(options: Options, snapshots: list[Snapshot], ratings: RatingTable, path: Path) -> None:
     """One curve for each run."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "rating_curves"  # the same data gives the same file
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    for run in options.runs:
-        mine = [snapshot for snapshot in snapshots if snapshot.run == run]
-        places = [ratings.names.index(snapshot.agent(options.simulations)) for snapshot in mine]
-        minutes = [snapshot.minutes for snapshot in mine]
-        axes.errorbar(minutes, ratings.elo[places], yerr=ratings.interval[places], marker="o", capsize=3, label=run)
-    axes.set(xlabel="minutes of training", ylabel=f"Elo over {options.anchor}")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    with svg_figure(path, 6.4, 4.0) as axes:
+        for run in options.runs:
+            mine = [snapshot for snapshot in snapshots if snapshot.run == run]
+            places = [ratings.names.index(snapshot.agent(options.simulations)) for snapshot in mine]
+            minutes = [snapshot.minutes for snapshot in mine]
+            axes.errorbar(minutes, ratings.elo[places], yerr=ratings.interval[places], marker="o", capsize=3, label=run)
+        axes.set(xlabel="minutes of training", ylabel=f"Elo over {options.anchor}")
+        axes.grid(alpha=0.3)
+        axes.legend()
 
 
 def main(options: Options) -> None:
@@ -152,11 +144,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m scripts.rating_curves", description=__doc__))
-    except ArenaError as error:
-        print(f"rating_curves: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        sys.exit(130)
+    start(main, Options, goes_on=True)

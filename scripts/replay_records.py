@@ -14,7 +14,6 @@ such files are read. Games are read one at a time and played a thousand side by 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from rich.table import Table
 from games import ArenaError
 from games.records import READABLE, GameRecord, Reader, Replay, read, replay_all, result_text
 from games.records.wthor import black_score
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,4 @@ def show(console: Console, tallies: dict[str, Tally], unread: Tally, examples: i
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(1 if run(tyro.cli(Options, prog="python -m scripts.replay_records")) else 0)
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)

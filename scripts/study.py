@@ -29,7 +29,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import tyro
 
 import agents
 import games
@@ -37,6 +36,7 @@ from agents.files import write_atomically
 from agents.network_evaluator import use_one_thread
 from arena import accuracy
 from games import ArenaError, solved
+from scripts.program import start, svg_figure
 
 GAME = "connect_four"
 BASELINE = "the preset"
@@ -268,27 +268,20 @@ def _gap(arm: Arm, measure: str) -> str:
 
 def draw(arms: list[Arm], path: Path) -> None:
     """One dot per arm: how much better or worse than the preset its raw policy's best moves are."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "study"  # the same data gives the same file
-    from matplotlib import pyplot as plt
-
     shown = [arm for arm in arms if arm.name != BASELINE]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 1.2 + 0.26 * len(shown)), sharey=True, layout="constrained")
-    places = np.arange(len(shown))[::-1]
-    for axis, measure, title in zip(
-        axes, ("raw_best", "best"), ("raw policy", f"{SIMULATIONS} simulations"), strict=True
-    ):
-        gaps = [arm.difference[measure] for arm in shown]
-        errors = [arm.error[measure] or 0.0 for arm in shown]
-        axis.errorbar(gaps, places, xerr=errors, fmt="o", markersize=4)
-        axis.axvline(0, color="grey", linewidth=0.8)
-        axis.set_title(f"best moves, {title}")
-        axis.set_xlabel("difference to the preset, percentage points")
-        axis.set_yticks(places, [arm.name for arm in shown])
-        axis.grid(axis="x", alpha=0.3)
-    figure.savefig(path, metadata={"Date": None})
+    with svg_figure(path, 9, 1.2 + 0.26 * len(shown), ncols=2, sharey=True) as axes:
+        places = np.arange(len(shown))[::-1]
+        for axis, measure, title in zip(
+            axes, ("raw_best", "best"), ("raw policy", f"{SIMULATIONS} simulations"), strict=True
+        ):
+            gaps = [arm.difference[measure] for arm in shown]
+            errors = [arm.error[measure] or 0.0 for arm in shown]
+            axis.errorbar(gaps, places, xerr=errors, fmt="o", markersize=4)
+            axis.axvline(0, color="grey", linewidth=0.8)
+            axis.set_title(f"best moves, {title}")
+            axis.set_xlabel("difference to the preset, percentage points")
+            axis.set_yticks(places, [arm.name for arm in shown])
+            axis.grid(axis="x", alpha=0.3)
 
 
 def measure_network(directory: Path) -> dict[str, float]:
@@ -305,17 +298,12 @@ def measure_network(directory: Path) -> dict[str, float]:
     return found
 
 
+def main(options: Options) -> None:
+    """Runs what is missing, unless only the report is asked for, and writes the report."""
+    if not options.report:
+        run_all(options)
+    report(options.results)
+
+
 if __name__ == "__main__":
-    try:
-        options = tyro.cli(Options, prog="python -m scripts.study")
-        if options.report:
-            report(options.results)
-        else:
-            run_all(options)
-            report(options.results)
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        sys.exit(130)
+    start(main, Options, goes_on=True)

@@ -13,7 +13,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and PyTorch start their threads
 
 import gc
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from arena.formats import Fixture, RoundRobin
 from arena.match import default_opening_plies, play_fixtures
 from arena.opening_book import RandomOpeningBook
 from arena.records import MatchRecord
-from games import ArenaError
+from scripts.program import start
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, prog="python -m scripts.tournament_speed"))
-    except ArenaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    start(run, Options)
