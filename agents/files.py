@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +59,18 @@ def make_directory(path: Path) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _write_error("make directory", path, error) from error
+
+
+def as_file_name(name: str) -> str:
+    """``name``, such as a game with its options, in what every file system takes."""
+    return re.sub("[:,=]+", "-", name)
+
+
+def dated(parent: Path, name: str) -> Path:
+    """A directory in ``parent`` for what begins now: NAME-DATE-TIME, with a number behind it if that is there already."""
+    stem = f"{as_file_name(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(path for path in (parent / name for name in names) if not path.exists())
 
 
 def _write_error(what: str, path: Path, error: OSError) -> WriteError:

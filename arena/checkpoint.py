@@ -15,9 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,7 @@ import numpy as np
 import safetensors.torch
 from safetensors import SafetensorError
 
-from agents.files import write_atomically
+from agents.files import dated, write_atomically
 from agents.networks.files import save_network
 from agents.search import TRAINED_WITH, SearchConfig
 from arena.config import RunConfig, TrainConfig, from_toml, to_toml
@@ -79,8 +77,7 @@ def open_run(config: RunConfigT, read: Callable[[str, str], RunConfigT] = from_t
         if (subject := read_config(run, read).subject) != config.subject:
             raise RunError(f"{run} is a run of {subject}, not of {config.subject}.")
     else:
-        name = re.sub("[:,=]+", "-", config.subject)  # a game's options, in what every file system takes
-        run = config.run or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        run = config.run or dated(Path("runs"), config.subject)
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise RunError(f"{run} exists and is not empty; add --resume to go on with it, or give another --run.")
     try:

@@ -7,7 +7,6 @@ runs, so that ``arena --help`` answers at once.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +126,7 @@ def run_tournament(words: list[str]) -> None:
     options = parse(Tournament, "tournament", words)
     import agents
     from agents.core import RemarkingAgent
+    from agents.files import dated
     from arena import tournament
     from arena.standings import console_for, play_with_progress, print_standings
 
@@ -140,7 +140,7 @@ def run_tournament(words: list[str]) -> None:
         out = options.out or tournament.newest(Path("tournaments"), options.game)
         played = tournament.Tournament.resume(out, settings)
     else:
-        out = options.out or Path("tournaments") / f"{options.game}-{time.strftime('%Y%m%d-%H%M%S')}"
+        out = options.out or dated(Path("tournaments"), options.game)
         played = tournament.Tournament.create(out, settings)
     players = [agents.make(spec, played.game) for spec in options.agents]
     console = console_for(sys.stdout)

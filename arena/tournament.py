@@ -18,7 +18,7 @@ from typing import BinaryIO, Literal, get_args
 import agents as agent_registry
 import games as game_registry
 from agents.core import Agent
-from agents.files import make_directory, write_atomically
+from agents.files import as_file_name, make_directory, write_atomically
 from arena.adjudication import Adjudication
 from arena.formats import Fixture, Format, Gauntlet, RoundRobin, SequentialTest, Swiss
 from arena.match import SLOTS, default_opening_plies, play_fixtures, rate_records
@@ -302,7 +302,7 @@ class Tournament:
 
 def newest(parent: Path, game: str) -> Path:
     """The newest directory in ``parent`` that holds a tournament of ``game``. Raises TournamentError if none does."""
-    found = [path.parent for path in parent.glob(f"{game}-*/{SETTINGS}")]
+    found = [path.parent for path in parent.glob(f"{as_file_name(game)}-*/{SETTINGS}")]
     if not found:
         raise TournamentError(f"There is no tournament of {game} in {parent} to resume; give its directory as --out.")
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 import games
-from agents.files import WriteError, write_atomically
+from agents.files import WriteError, dated, write_atomically
 from agents.network_evaluator import NetworkEvaluator
 from agents.networks import NetworkConfig, PolicyValueNetwork, build_network
 from agents.networks.description import CheckpointError
@@ -299,3 +299,14 @@ def test_save_network_where_a_file_is_in_the_way(tmp_path: Path, game: Game) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match=r"Could not make directory .*file/net"):
         save_network(tmp_path / "file" / "net", make_network(game), CONFIG, game.spec)
+
+
+def test_two_directories_of_one_second_have_two_names(tmp_path: Path) -> None:
+    """They once shared one, and the second tournament of a second was refused."""
+    names = set()
+    for _ in range(4):
+        path = dated(tmp_path, "go_9x9:komi=7,suicide=true")
+        path.mkdir()
+        names.add(path.name)
+    assert len(names) == 4
+    assert all(name.startswith("go_9x9-komi-7-suicide-true-") for name in names)
