@@ -67,7 +67,7 @@ def as_file_name(name: str) -> str:
 
 
 def dated(parent: Path, name: str) -> Path:
-    """A directory in ``parent`` for what begins now: NAME-DATE-TIME, with a number behind it if that is there already."""
+    """A directory in ``parent`` for what begins now: NAME-DATE-TIME, with a number behind it where that is there."""
     stem = f"{as_file_name(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(path for path in (parent / name for name in names) if not path.exists())

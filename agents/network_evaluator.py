@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.core import Array, Evaluation
+from agents.networks.heads import in_precision
 from agents.networks.layers import fold_normalisation
 from games import ArenaError, Game, UnknownNameError
 from games.registry import unknown_name
@@ -81,6 +82,15 @@ def best_precision(device: torch.device | str, precision: str = "auto") -> torch
         # oldest PyTorch that we support.
         native = torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def has_native_bf16(device: str = "auto") -> bool:
+    """Whether ``device`` computes in bfloat16, in which a larger network takes no longer than a smaller one without.
+
+    Raises:
+        DeviceError: no such device here.
+    """
+    return best_precision(best_device(device)) == torch.bfloat16
 
 
 class NetworkEvaluator:
@@ -169,6 +179,5 @@ class NetworkEvaluator:
         self.version = version
 
     def _inference_copy(self) -> nn.Module:
-        network = fold_normalisation(self._source).requires_grad_(False)
-        # nn.Module.to's stubs know no memory_format beside a dtype, hence two calls.
-        return network.to(self.device, self.precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = fold_normalisation(self._source).requires_grad_(False).to(self.device)
+        return in_precision(network, self.precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

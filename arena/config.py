@@ -24,6 +24,7 @@ import tyro
 
 import games
 from agents.histories import as_seen
+from agents.network_evaluator import has_native_bf16
 from agents.networks.core import NetworkConfig
 from agents.search import SearchConfig
 from arena.machine import Shares, detect, share_out
@@ -228,7 +229,8 @@ class TrainConfig:
 
 
 def preset(game: str) -> TrainConfig:
-    """What ``arena train GAME`` does when nothing else is said; ``game`` may have options, as for ``games.make``.
+    """What ``arena train GAME`` does on this machine when nothing else is said; ``game`` may have options, as for
+    ``games.make``.
 
     Raises:
         UnknownNameError: no such game.
@@ -238,7 +240,7 @@ def preset(game: str) -> TrainConfig:
         raise UnknownNameError(unknown_name("game", base, games.available()))
     tables = tomllib.loads(resources.files("arena").joinpath("presets.toml").read_text(encoding="utf-8"))
     config = TrainConfig(game=game)
-    for name in ("default", base):
+    for name in ("default", *(["bf16"] if has_native_bf16() else []), base):
         config = merge(config, tables.get(name, {}), where=f"arena/presets.toml [{name}]")
     return config
 

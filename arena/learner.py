@@ -129,7 +129,7 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
         ]
         optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)]
         if hidden:
-            optimizers.append(Muon(hidden, lr=0.0, weight_decay=decay))
+            optimizers.append(Muon(hidden, lr=0.0, weight_decay=decay, precision=self.precision))
         return optimizers
 
     def learning_rate(self, progress: float) -> float:

@@ -2,8 +2,8 @@
 
 "Muon: An optimizer for hidden layers in neural networks", https://kellerjordan.github.io/posts/muon/. Every direction
 of a weight matrix is then learned at the same pace, and not only the few in which the gradient is large. PyTorch has a
-Muon of its own, but it takes no convolutions, and works in bfloat16 one matrix at a time, which on processors without
-bfloat16 costs a fifth of a training step.
+Muon of its own, but it takes no convolutions, and works in bfloat16 everywhere and one matrix at a time, which on
+processors without bfloat16 costs a fifth of a training step.
 """
 
 from __future__ import annotations
@@ -27,11 +27,18 @@ class Muon(torch.optim.Optimizer):
             where a matrix has more rows than columns).
         momentum: decay per step of the mean gradient; the step looks ahead by it (Nesterov).
         weight_decay: decoupled, as in AdamW.
+        precision: what matrices are made orthogonal in; the step need not be exact.
     """
 
     def __init__(
-        self, params: Iterable[Any], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[Any],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        precision: torch.dtype = torch.float32,
     ) -> None:
+        self._precision = precision
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         for group in self.param_groups:
             for weight in group["params"]:
@@ -51,7 +58,8 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     shapes.setdefault((weight.shape[0], weight[0].numel()), []).append(weight)
             for (rows, columns), weights in shapes.items():
-                directions = orthogonalised(torch.stack([self._direction(weight, group) for weight in weights]))
+                matrices = torch.stack([self._direction(weight, group) for weight in weights])
+                directions = orthogonalised(matrices.to(self._precision)).to(matrices.dtype)
                 length = group["lr"] * max(1.0, rows / columns) ** 0.5
                 for weight, direction in zip(weights, directions, strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"])

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.networks.layers import normalised
+from agents.networks.layers import ModuleT, normalised
 
 POLICY_INIT_STD = 0.01
 """Small enough that an untrained policy is nearly uniform: the first search then explores instead of trusting noise."""
@@ -33,11 +34,34 @@ class FlatFeatures(nn.Module):
         self.num_features = feature_shape[0]
         if len(feature_shape) == 3:
             convolution = normalised(nn.Conv2d(feature_shape[0], channels, kernel_size=1), normalisation)
-            self.layers = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Flatten())
+            # Flattened first: the gradient of a ReLU is slow where what comes back has another layout in memory.
+            self.layers = nn.Sequential(convolution, nn.Flatten(), nn.ReLU(inplace=True))
             self.num_features = channels * feature_shape[1] * feature_shape[2]
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)
+
+
+class PreciseLinear(nn.Linear):
+    """A linear layer that computes in float32 whatever the layers before it compute in.
+
+    Of two values near 1, bfloat16 keeps apart only those that differ by 0.004, which is what half a ply is worth where
+    sooner wins count more; what gives the value must not round it. ``in_precision`` keeps its weights in float32 too.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Linear gives it
+        with torch.autocast(input.device.type, enabled=False):
+            return F.linear(input.float(), self.weight.float(), self.bias.float())
+
+
+def in_precision(network: ModuleT, precision: torch.dtype) -> ModuleT:
+    """``network`` in ``precision``, but for its ``PreciseLinear`` layers; changes it in place."""
+    precise = [layer for layer in network.modules() if isinstance(layer, PreciseLinear)]
+    weights = [layer.state_dict() for layer in precise]
+    network.to(precision)
+    for layer, exact in zip(precise, weights, strict=True):
+        layer.float().load_state_dict(exact)
+    return network
 
 
 class PolicyHead(nn.Module):
@@ -61,7 +85,7 @@ class ValueHead(nn.Module):
         super().__init__()
         self.flat = FlatFeatures(feature_shape, channels, normalisation)
         self.hidden = normalised(nn.Linear(self.flat.num_features, hidden), "none")
-        self.value = nn.Linear(hidden, 1)
+        self.value = PreciseLinear(hidden, 1)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
 
@@ -80,7 +104,7 @@ class OutcomeHead(nn.Module):
         super().__init__()
         self.flat = FlatFeatures(feature_shape, channels, normalisation)
         self.hidden = normalised(nn.Linear(self.flat.num_features, hidden), "none")
-        self.logits = nn.Linear(hidden, len(OUTCOMES))
+        self.logits = PreciseLinear(hidden, len(OUTCOMES))
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from agents.networks.convolution import BoardConvolution, activated
 from agents.networks.layers import normalised
 
 
 class ResidualBlock(nn.Module):
     """``x -> relu(x + conv(relu(conv(x))))`` with 3x3 convolutions: ``[B, F, H, W]`` to the same shape.
+    Without gradients its result may take the place of ``x``; see ``activated``.
 
     The branch starts at zero, so every block starts as the identity and depth costs nothing at first. Without
     normalisation this is what keeps training stable: Fixup (Zhang, Dauphin and Ma, 2019) zeroes the last layer of each
@@ -20,12 +22,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, blocks: int, normalisation: str) -> None:
         super().__init__()
         gain = blocks**-0.5 if normalisation == "none" else 1.0
-        self.conv1 = normalised(nn.Conv2d(channels, channels, kernel_size=3, padding=1), normalisation, gain=gain)
-        self.conv2 = normalised(nn.Conv2d(channels, channels, kernel_size=3, padding=1), normalisation, gain=0.0)
+        self.conv1 = normalised(BoardConvolution(channels, channels), normalisation, gain=gain)
+        self.conv2 = normalised(BoardConvolution(channels, channels), normalisation, gain=0.0)
 
     def forward(self, planes: Tensor) -> Tensor:
-        branch = self.conv2(self.conv1(planes).relu_())
-        return (branch + planes).relu_()
+        return activated(self.conv2, activated(self.conv1, planes), planes)
 
 
 class ResNet(nn.Module):
@@ -34,9 +35,9 @@ class ResNet(nn.Module):
     def __init__(self, observation_shape: tuple[int, int, int], blocks: int, channels: int, normalisation: str) -> None:
         super().__init__()
         planes, height, width = observation_shape
-        self.stem = normalised(nn.Conv2d(planes, channels, kernel_size=3, padding=1), normalisation)
+        self.stem = normalised(BoardConvolution(planes, channels), normalisation)
         self.blocks = nn.Sequential(*(ResidualBlock(channels, blocks, normalisation) for _ in range(blocks)))
         self.feature_shape: tuple[int, ...] = (channels, height, width)
 
     def forward(self, observation: Tensor) -> Tensor:
-        return self.blocks(self.stem(observation).relu_())
+        return self.blocks(activated(self.stem, observation))

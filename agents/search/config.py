@@ -37,6 +37,9 @@ class SearchConfig:
     """PUCT: share of the root prior that is noise."""
     add_noise: bool = True
     """Explore at the root (Gumbel or Dirichlet noise). Off when playing to win."""
+    noise_plies: int | None = None
+    """No noise after this many plies, so that the rest of a game shows what its positions are worth between players who
+    do their best; by default there is noise throughout."""
     temperature: float = 1.0
     """PUCT: moves are drawn from visits ** (1 / temperature); 0 plays the most visited move."""
     temperature_plies: int = 30
@@ -55,6 +58,7 @@ class SearchConfig:
             ("simulations", self.simulations >= 1, "at least 1"),
             ("max_considered", self.max_considered >= 1, "at least 1"),
             ("fast_simulations", self.fast_simulations >= 0, "0 or more"),
+            ("noise_plies", self.noise_plies is None or self.noise_plies >= 0, "0 or more"),
             ("temperature", self.temperature >= 0, "0 or more"),
             ("dirichlet_alpha", self.dirichlet_alpha > 0, "more than 0"),
             ("dirichlet_fraction", 0 <= self.dirichlet_fraction <= 1, "from 0 to 1"),

@@ -238,6 +238,8 @@ class Search:
         elif config.add_noise:
             gamma = rng.standard_gamma(config.dirichlet_alpha, size=mask.shape) * mask
             noise = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-30)
+        if config.noise_plies is not None:
+            noise[states["ply"] >= config.noise_plies] = 0.0
         noise[~is_full] = 0.0
         draws = np.full(len(states), np.nan)
         if config.policy == "puct" and config.temperature > 0:

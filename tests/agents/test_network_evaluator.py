@@ -9,6 +9,7 @@ import torch
 import games
 from agents.network_evaluator import DeviceError, NetworkEvaluator, best_device, best_precision, use_one_thread
 from agents.networks import NetworkConfig, PolicyValueNetwork, build_network
+from agents.networks.heads import PreciseLinear, answering_layers
 from games import Game, UnknownNameError
 
 CONFIGS = {
@@ -82,6 +83,20 @@ def test_bf16_stays_close(game: Game, states: np.ndarray, network: PolicyValueNe
     assert answer.prior_logits.dtype == np.float32
     np.testing.assert_allclose(answer.prior_logits, logits, atol=0.02 * np.abs(logits).max())
     np.testing.assert_allclose(answer.value, value, atol=0.03)
+
+
+@pytest.mark.parametrize("outcomes", [False, True])
+def test_values_are_finer_than_bf16(game: Game, states: np.ndarray, outcomes: bool) -> None:
+    """What is worth half a ply is less than what bfloat16 can tell apart near 1."""
+    config = NetworkConfig(blocks=1, channels=8, outcomes=outcomes)
+    network = build_network(config, game.spec.observation_shape, game.spec.num_actions)
+    answering = answering_layers(network)[-1]
+    torch.nn.init.normal_(answering.weight, generator=torch.Generator().manual_seed(0))
+    evaluator = NetworkEvaluator(game, network, device="cpu", precision="bf16")
+    (layer,) = (m for m in evaluator._network.modules() if isinstance(m, PreciseLinear))
+    assert torch.equal(layer.weight, answering.weight)
+    value = torch.from_numpy(evaluator.evaluate(states, game.legal_action_mask(states)).value)
+    assert (value != value.bfloat16().float()).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("max_batch", [1, 7, 45, 64])

@@ -218,3 +218,19 @@ def test_deeper_trees_grow_the_arrays():
 def test_settings_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ArenaError, match=field):
         SearchConfig(**{field: value})
+
+
+def test_noise_ends_after_so_many_plies():
+    game = RandomTree(5, num_actions=5, depth=9)
+    states = game.init(64)
+    states["ply"][32:] = 3
+    config = SearchConfig(simulations=16, noise_plies=3)
+
+    def chosen(config, seed):
+        search = Search(game, HashEvaluator(game, cacheable=False), config, None)
+        return search.act(states, np.random.default_rng(seed)).action
+
+    first, second = chosen(config, 1), chosen(config, 2)
+    assert (first[:32] != second[:32]).any()
+    np.testing.assert_array_equal(first[32:], second[32:])
+    np.testing.assert_array_equal(first[32:], chosen(replace(config, add_noise=False), 1)[32:])
