@@ -20,9 +20,9 @@ class RandomOpenings:
 
     With probability ``fraction`` an opening has a uniformly random number of uniformly random plies in
     ``0 … max_plies``. With probability ``branch_fraction`` it is one of the last games that ``remember`` was told, cut
-    at a random ply, early ones more often (the length times two uniform numbers), and one random move. Otherwise it is
-    empty. A move that would end the game is not played: the opening stops there. Openings are drawn in vectorised
-    chunks; ``state`` and ``restore`` keep what is left of the current one.
+    at a uniformly random ply, and one random move. Otherwise it is empty. A move that would end the game is not played:
+    the opening stops there. Openings are drawn in vectorised chunks; ``state`` and ``restore`` keep what is left of the
+    current one.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RandomOpenings:
         branches = np.flatnonzero((kind >= self._fraction) & (kind < self._fraction + self._branch_fraction))
         for row in branches if self._games else ():
             game = self._games[self._rng.integers(len(self._games))]
-            prefixes[row] = game[: int(self._rng.random() * self._rng.random() * len(game))]
+            prefixes[row] = game[: self._rng.integers(len(game))]
             lengths[row] = 1
         openings, _ = random_openings(self._game, lengths, self._rng, prefixes)
         return openings
