@@ -1,7 +1,7 @@
 """What each setting of the Connect Four preset is worth: one factor at a time, several seeds, equal time on one core.
 
     python -m scripts.study                          # runs what docs/study.jsonl does not hold yet, hours in all
-    python -m scripts.study --only "simulations 32" --seeds 3
+    python -m scripts.study --only "simulations 16" --seeds 3
     python -m scripts.study --report                 # writes docs/study.md and docs/study.svg from docs/study.jsonl
 
 Every run is one self-play worker and the learner on one core, for the same number of minutes, with nothing else on that
@@ -48,14 +48,16 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     "": {BASELINE: ()},
     "search": {
         "simulations 8": ("--search.simulations", "8"),
-        "simulations 32": ("--search.simulations", "32"),
+        "simulations 16": ("--search.simulations", "16"),
         "simulations 64": ("--search.simulations", "64"),
-        "PUCT, 16 simulations": ("--search.policy", "puct"),
+        "PUCT, 32 simulations": ("--search.policy", "puct"),
         "PUCT, 64 simulations": ("--search.policy", "puct", "--search.simulations", "64"),
         "playout cap: 64, else 8": ("--search.simulations", "64", "--search.fast-simulations", "8"),
         "c_scale 0.1": ("--search.c-scale", "0.1"),
         "c_scale 0.5": ("--search.c-scale", "0.5"),
         "c_scale 1": ("--search.c-scale", "1.0"),
+        "noise throughout": ("--search.noise-plies", "None"),
+        "noise for 16 plies": ("--search.noise-plies", "16"),
         "no tree reuse": ("--search.no-reuse-tree",),
     },
     "targets": {
@@ -74,8 +76,8 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "up to 30 plies": ("--self-play.opening-plies", "30"),
     },
     "network": {
-        "2x32": ("--network.blocks", "2"),
-        "5x32": ("--network.blocks", "5"),
+        "2x32": ("--network.blocks", "2", "--network.channels", "32"),
+        "6x32": ("--network.blocks", "6", "--network.channels", "32"),
         "4x48": ("--network.blocks", "4", "--network.channels", "48"),
         "batch normalisation": ("--network.normalisation", "batch"),
         "small value head": ("--network.value-channels", "8", "--network.value-hidden", "64"),
