@@ -48,3 +48,14 @@ def test_tall_matrices_step_further():
 def test_weights_with_one_axis_are_refused():
     with pytest.raises(ValueError, match="two or more axes"):
         Muon([torch.nn.Parameter(torch.zeros(3))])
+
+
+def test_in_bfloat16_it_steps_nearly_the_same_way():
+    steps = []
+    for precision in (torch.float32, torch.bfloat16):
+        weight = torch.nn.Parameter(torch.zeros(24, 40))
+        weight.grad = torch.randn(24, 40, generator=torch.Generator().manual_seed(0))
+        Muon([weight], lr=1.0, precision=precision).step()
+        assert weight.dtype == torch.float32
+        steps.append(weight.detach().flatten())
+    assert torch.cosine_similarity(*steps, dim=0) > 0.995
