@@ -1,4 +1,4 @@
-"""Writing a file so that it is either all there or not there at all."""
+"""Writing a file so that it is either all there or not there at all, and names for what is new."""
 
 from __future__ import annotations
 
