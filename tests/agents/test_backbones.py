@@ -369,8 +369,10 @@ def test_the_transformers_streams_end_in_its_features() -> None:
     assert torch.equal(backbone.norm(streams[-1]), backbone.every_ply(tokens))
 
 
-def test_attention_is_the_textbooks() -> None:
-    """softmax(q k' / sqrt(d)) v over what came before, head by head, in plain arithmetic."""
+@pytest.mark.parametrize("learning", [True, False])
+def test_attention_is_the_textbooks(learning: bool) -> None:
+    """softmax(q k' / sqrt(d)) v over what came before, head by head, in plain arithmetic; computed in one way while
+    learning and in another while playing."""
     _, network = build(CONFIGS["transformer"])
     backbone = network.eval().backbone
     assert isinstance(backbone, Transformer)
@@ -383,7 +385,8 @@ def test_attention_is_the_textbooks() -> None:
         for t in range(6):
             scores = (query[:, t : t + 1, part] * key[:, : t + 1, part]).sum(-1) / 12**0.5
             mixed[:, t, part] = (scores.softmax(dim=1)[..., None] * value[:, : t + 1, part]).sum(1)
-    torch.testing.assert_close(block.attention(x), block.mix(mixed))
+    with torch.set_grad_enabled(learning):
+        torch.testing.assert_close(block.attention(x), block.mix(mixed))
 
 
 @pytest.mark.parametrize("name", [name for name in SEQUENCES if CONFIGS[name].backbone == "recurrent"])
