@@ -6,6 +6,7 @@ runs, so that ``arena --help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from games.registry import unknown_name
 if TYPE_CHECKING:
     from arena.tournament import Settings
 
+PLAYING = ("accuracy", "engine", "play", "show", "tournament")
+"""Commands whose networks compute on one thread: two that wait for each other beside another busy process, such as a
+training run, take fifty times as long as one."""
 USAGE_ERROR = 2
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
@@ -74,6 +78,8 @@ def _dispatch(words: list[str]) -> None:
         return
     if words[0] not in commands:
         raise UnknownNameError(unknown_name("command", words[0], commands))
+    if words[0] in PLAYING:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch, which is not imported yet, reads it
     commands[words[0]](words[1:])
 
 

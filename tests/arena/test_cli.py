@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_help_needs_neither_torch_nor_ray() -> None:
         "assert not {'torch', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+
+def test_what_plays_computes_on_one_thread() -> None:
+    """A tournament beside a training run took fifty times as long when its threads waited for each other."""
+    code = (
+        "from arena import cli\n"
+        "cli.main(['accuracy', 'tic_tac_toe', '--agent', 'random', '--positions', '2'])\n"
+        "import torch; assert torch.get_num_threads() == 1"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, stdout=subprocess.DEVNULL, env=environment)
 
 
 @pytest.mark.parametrize(
