@@ -84,13 +84,9 @@ def best_precision(device: torch.device | str, precision: str = "auto") -> torch
     return torch.bfloat16 if native else torch.float32
 
 
-def has_native_bf16(device: str = "auto") -> bool:
-    """Whether ``device`` computes in bfloat16, in which a larger network takes no longer than a smaller one without.
-
-    Raises:
-        DeviceError: no such device here.
-    """
-    return best_precision(best_device(device)) == torch.bfloat16
+def has_native_bf16() -> bool:
+    """Whether this machine computes in bfloat16: a larger network then takes no longer than a smaller one without."""
+    return best_precision(best_device()) == torch.bfloat16
 
 
 class NetworkEvaluator:

@@ -195,6 +195,11 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
         self._sums.zero_()
         return dict(zip((*self.parts, "gradient_norm"), means, strict=True)), steps
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers it learns."""
+        return sum(parameter.numel() for parameter in self._parameters.values())
+
     # ---- weights and state -------------------------------------------------------------------------------------------
 
     def weights(self) -> Weights:

@@ -178,15 +178,14 @@ class Learning(Session[LearnConfig, Trainer[Any, Any]]):
 
     def start(self) -> None:
         config, learner = self.config, self.learner
-        size = sum(parameter.numel() for parameter in learner.network.parameters())
         self.reporter.say(
-            f"Learning {config.dataset} in {self.run}: {config.network.backbone} of {size} parameters, "
-            f"{learner.device} in {str(learner.precision).removeprefix('torch.')}, {config.num_threads} learner "
-            f"thread(s), {config.num_workers} data process(es)."
+            f"Learning {config.dataset} in {self.run}: a {config.network.backbone} of {learner.num_parameters:,} "
+            f"parameters, {learner.device} in {str(learner.precision).removeprefix('torch.')}, "
+            f"{config.num_threads} learner thread(s), {config.num_workers} data process(es)."
         )
         for note in self.dataset.notes:
             self.reporter.say(note)
-        self.log.write("data", learner.steps, {**self.dataset.facts(), "parameters": size})
+        self.log.write("data", learner.steps, {**self.dataset.facts(), "parameters": learner.num_parameters})
         self._stream = Stream(
             config.source, config.learner.batch_size, self._order_seed, learner.steps, config.num_workers
         )

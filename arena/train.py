@@ -127,7 +127,8 @@ class Training(Session[TrainConfig, Learner]):
         make_judge = functools.partial(Judge, config, judge_seed)
         make_worker = functools.partial(SelfPlayWorker, config, worker_seed)
         self.reporter.say(
-            f"Training {config.game} in {self.run}: {self.shares.workers} self-play worker(s) with "
+            f"Training {config.game} in {self.run}: a {config.network.backbone} of {self.learner.num_parameters:,} "
+            f"parameters, {self.shares.workers} self-play worker(s) with "
             f"{config.self_play.slots} games in flight each, {self.shares.threads} learner thread(s), "
             f"{self.learner.device} in {str(self.learner.precision).removeprefix('torch.')}, at most "
             f"{self.shares.memory_cap / 2**30:.1f} GB of memory."
