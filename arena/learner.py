@@ -318,13 +318,15 @@ class Learner(PlayerTrainer[SampleBatch]):
 
     def _loss(self, batch: SampleBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         observation = self._tensor(batch.observation).contiguous(memory_format=torch.channels_last)
-        mask, target = self._tensor(batch.legal_action_mask), self._tensor(batch.policy_target)
-        weight = self._tensor(batch.weight)
+        mask, weight = self._tensor(batch.legal_action_mask), self._tensor(batch.weight)
         weight = weight / weight.sum().clamp(min=1e-6)
         with self._autocast():
             features = self.network.backbone(observation)
             logits = self.network.policy(features)
-        log_policy = F.log_softmax(logits.float().masked_fill(~mask, _ILLEGAL_LOGIT), dim=1)
+        # Of the 11,259 moves of shogi some fifty are legal; the others need not be looked at.
+        legal = _Legal(mask)
+        log_policy = F.log_softmax(legal.gather(logits, _ILLEGAL_LOGIT).float(), dim=1)
+        target = legal.gather(self._tensor(batch.policy_target), 0.0)
         policy_loss = -(weight * (target * log_policy).sum(dim=1)).sum()
         value_loss = (weight * self._value_losses(features, self._tensor(batch.value_target))).sum()
         with torch.no_grad():
@@ -337,6 +339,22 @@ class Learner(PlayerTrainer[SampleBatch]):
         """The means since the last call."""
         means, steps = self.means()
         return Losses(**means, steps=steps)
+
+
+class _Legal:
+    """Where the moves of a ``legal_action_mask`` ``[B, A]`` are, to have those of each row side by side."""
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        self._row, self._action = mask.nonzero(as_tuple=True)
+        counts = mask.sum(dim=1)
+        self._place = torch.arange(len(self._row), device=mask.device) - (counts.cumsum(0) - counts)[self._row]
+        self._shape = len(mask), int(counts.max())
+
+    def gather(self, scores: torch.Tensor, filling: float) -> torch.Tensor:
+        """``[B, L]``: the ``scores`` ``[B, A]`` of each row's moves from the left, then ``filling``."""
+        packed = scores.new_full(self._shape, filling)
+        packed[self._row, self._place] = scores[self._row, self._action]
+        return packed
 
 
 def _numpy(state: Mapping[str, torch.Tensor]) -> Weights:
