@@ -36,9 +36,9 @@ def make_batch(seed: int, size: int = 32) -> SampleBatch:
     )
 
 
-def make_learner(network: NetworkConfig = SMALL, **changes: Any) -> Learner:
+def make_learner(network: NetworkConfig = SMALL, precision: str = "auto", **changes: Any) -> Learner:
     config = replace(LearnerConfig(warmup_steps=5, learning_rate=5e-3), **changes)
-    return Learner(SPEC, network, config, seed=1)
+    return Learner(SPEC, network, config, seed=1, precision=precision)
 
 
 def test_it_learns() -> None:
@@ -65,6 +65,21 @@ def test_untrained_losses_are_what_a_uniform_policy_has() -> None:
     assert losses.policy_entropy == pytest.approx(uniform, abs=0.05)
     assert losses.value == pytest.approx(np.square(batch.value_target).mean(), rel=1e-3)
     assert math.isnan(learner.losses().policy)
+
+
+def test_the_policy_loss_is_that_over_all_moves_with_illegal_ones_left_out() -> None:
+    """The learner looks at legal moves only; here is the formula over all of them, one position after another."""
+    batch = make_batch(3)
+    learner = make_learner(precision="fp32")
+    with torch.no_grad():  # far from uniform, and different for every move
+        learner.network.state_dict()["policy.logits.weight"].normal_(std=1.0)
+        logits, _ = learner.network(torch.from_numpy(batch.observation))
+    losses = []
+    for row, mask, target in zip(logits.double().numpy(), batch.legal_action_mask, batch.policy_target, strict=True):
+        log_policy = row[mask] - np.log(np.exp(row[mask]).sum())
+        losses.append(-(target[mask] * log_policy).sum())
+    learner.step(batch, 0.0)
+    assert learner.losses().policy == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_positions_without_weight_change_nothing() -> None:
