@@ -9,12 +9,12 @@
 # |---|---|---|---|---|
 # | feed-forward networks | [mlp.py](../agents/networks/mlp.py) | `arena learn connect_four_8ply --network.backbone mlp` | not measured yet | none that compares |
 # | supervised learning | [supervised.py](../arena/supervised.py) | `arena learn connect_four_8ply` | not measured yet | none that compares |
-# | AlexNet | [alexnet.py](../agents/networks/alexnet.py) | `arena learn cifar10` | 60,965,224 parameters; CIFAR-10 not measured yet | 60 million; 87 to 89 % with another network |
-# | AlphaGo | [games_of_others.py](../arena/datasets/games_of_others.py) | `arena learn kgs`, then `arena train go_19x19 --init runs/go` | not measured yet | 55.7 % of human moves foreseen from the raw board |
+# | AlexNet | [alexnet.py](../agents/networks/alexnet.py) | `arena learn cifar10` | 60,965,224 parameters; 86.0 % of CIFAR-10 with the small one | 60 million; 87 to 89 % with another network |
+# | AlphaGo | [games_of_others.py](../arena/datasets/games_of_others.py) | `arena learn kgs`, then `arena train go_19x19 --init runs/go` | Go not measured yet; 55.2 % of human moves in Othello | 55.7 % of human moves foreseen from the raw board |
 # | deep RL | [gymnasium_env.py](../games/envs/gymnasium_env.py) | the loop itself; its learner here is AlphaZero's | – | – |
 # | AlphaZero | [train.py](../arena/train.py) | `arena train connect_four --minutes 30` | 97.2 % of moves keep the best outcome | none that compares |
 # | recurrent networks | [recurrent.py](../agents/networks/recurrent.py) | `arena learn wthor --network.backbone recurrent` | not measured yet | none that compares |
-# | GPT | [transformer.py](../agents/networks/transformer.py) | `arena learn wthor --network.backbone transformer` | not measured yet | 5.17 % of moves illegal |
+# | GPT | [transformer.py](../agents/networks/transformer.py) | `arena learn wthor --network.backbone transformer` | 8.5 % of moves illegal | 5.17 % of moves illegal |
 # | AlphaFold's idea | not built yet | – | – | – |
 #
 # *Not measured yet* means just that: the command runs, and nobody has let it run to its end and written down what came
@@ -174,7 +174,7 @@ if has("catvnoncat"):
 # | | ours | published |
 # |---|---|---|
 # | parameters of the full network | 60,965,224, and the paper's activation shapes ([test](../tests/agents/test_backbones.py)) | "60 million" |
-# | CIFAR-10, test accuracy | not measured yet | 87 %, and 89 % with response normalisation (§ 3.3 of the paper, with a network of four layers) |
+# | CIFAR-10, test accuracy of the small one, 13 minutes on one core | 86.0 % | 87 %, and 89 % with response normalisation (§ 3.3 of the paper, with a network of four layers) |
 # | cat or not, area under the ROC | not measured yet | none that compares |
 #
 # ## 4. AlphaGo
@@ -215,8 +215,8 @@ if has("kgs"):
 # | | ours | published |
 # |---|---|---|
 # | Go, human moves foreseen on held-out games | not measured yet | 55.7 % from the raw board and the moves before, 57.0 % with all input features |
-# | Othello, the same | not measured yet | none that compares |
-# | Othello policy without search against `mcts:simulations=100` | not measured yet | – |
+# | Othello, the same, 30 minutes on one core (6 blocks, 64 channels) | 55.2 %; 52.2 % where the position is in no training game | none that compares |
+# | Othello policy without search against `mcts:simulations=100` | 134.5 of 200 | – |
 # | rating against time, from people and from nothing | not measured yet (`python -m scripts.rating_curves runs/othello-from-people runs/othello-from-nothing`) | – |
 #
 # ## 5. Deep reinforcement learning
@@ -302,8 +302,8 @@ if has("wthor"):
 # %% [markdown]
 # | | ours | published |
 # |---|---|---|
-# | illegal first choices on held-out human games (on other years: `python -m scripts.examine`) | not measured yet | 5.17 %, trained on championship games (Li et al., 2023) |
-# | moves foreseen | not measured yet | – |
+# | illegal first choices on held-out human games (on other years: `python -m scripts.examine`), width 256, 3.8 epochs, about two hours of one core | 8.5 % | 5.17 %, trained on championship games (Li et al., 2023) |
+# | moves foreseen, without and with the mask | 52.6 and 56.4 % | – |
 # | squares that a linear probe reads right | not measured yet | theirs is of other games, and not linear |
 #
 # Any of these networks also serves as the prior of a search, sequence or not: leave `simulations=0` out.
