@@ -304,7 +304,7 @@ if has("wthor"):
 # |---|---|---|
 # | illegal first choices on held-out human games (on other years: `python -m scripts.examine`), width 256, 3.8 epochs, about two hours of one core | 8.5 % | 5.17 %, trained on championship games (Li et al., 2023) |
 # | moves foreseen, without and with the mask | 52.6 and 56.4 % | – |
-# | squares that a linear probe reads right | not measured yet | theirs is of other games, and not linear |
+# | squares that a linear probe reads right | 90.5 % after block 3; from a network that was never trained 73.8 % | theirs is of other games, and not linear |
 #
 # Any of these networks also serves as the prior of a search, sequence or not: leave `simulations=0` out.
 
