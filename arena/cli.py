@@ -20,9 +20,9 @@ from games.registry import unknown_name
 if TYPE_CHECKING:
     from arena.tournament import Settings
 
-PLAYING = ("accuracy", "engine", "play", "show", "tournament")
+PLAYING = ("accuracy", "play", "show", "tournament")
 """Commands whose networks compute on one thread: two that wait for each other beside another busy process, such as a
-training run, take fifty times as long as one."""
+training run, take thirty times as long as one. Engines see to it themselves, once they are told which network."""
 USAGE_ERROR = 2
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 

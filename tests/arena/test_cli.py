@@ -63,7 +63,7 @@ def test_help_needs_neither_torch_nor_ray() -> None:
 
 
 def test_what_plays_computes_on_one_thread() -> None:
-    """A tournament beside a training run took fifty times as long when its threads waited for each other."""
+    """A network beside a training run took thirty times as long when its threads waited for each other."""
     code = (
         "from arena import cli\n"
         "cli.main(['accuracy', 'tic_tac_toe', '--agent', 'random', '--positions', '2'])\n"
