@@ -34,6 +34,9 @@ class ReplayConfig:
     value_lambda: float = 0.9
     """The value target, TD(lambda): 1 = the game's result, 0 = the search's own value, between them a mean of the
     search's values from here to the end and of the result, each step further away counting this much of the last."""
+    late_weight: float = 1.0
+    """How often positions past half of the longest game's plies are drawn, beside those before: there the search sees
+    the end, and little is left to learn. Told by ply, since how soon a game ended says something of its result."""
     symmetries: bool = True
     """Show each position under a random symmetry of the board."""
 
@@ -43,6 +46,7 @@ class ReplayConfig:
             ("window_min", self.window_min >= 1, "at least 1"),
             ("window_max", self.window_max >= self.window_min, "at least window_min"),
             ("value_lambda", 0 <= self.value_lambda <= 1, "from 0 to 1"),
+            ("late_weight", 0.01 <= self.late_weight <= 1, "from 0.01 to 1"),
         )
         for name, holds, accepted in checks:
             if not holds:
@@ -50,7 +54,8 @@ class ReplayConfig:
 
 
 class Replay:
-    """Positions of the newest games, drawn uniformly with replacement among those that have a policy target.
+    """Positions of the newest games, drawn with replacement among those that have a policy target: uniformly, but for
+    ``late_weight``.
 
     Args:
         game: the rules, of which every shard must be.
@@ -158,9 +163,8 @@ class Replay:
         if not self.num_positions:
             raise ValueError("The replay holds no position to learn from; add a shard first.")
         spec = self._game.spec
-        drawn = self._rng.integers(self._learnable.start, self._learnable.end, batch_size)
+        position = self._draw(batch_size)
         image = self._rng.integers(0, len(self._game.symmetries), batch_size)
-        position = self._learnable[drawn]
         # The deepest first, so that those still to be stepped are always a prefix.
         deepest_first = np.argsort(-self._ply_of(position), kind="stable")
         position, image = position[deepest_first], image[deepest_first]
@@ -184,6 +188,17 @@ class Replay:
             value_target=self._value_target[position],
             weight=np.ones(batch_size, np.float32),
         )
+
+    def _draw(self, count: int) -> Array:
+        """Positions ``[count]``: of the late ones drawn a share of ``late_weight`` is kept, and more are drawn."""
+        weight, chosen = self._config.late_weight, np.empty(0, np.int64)
+        while len(chosen) < count:
+            drawn = self._learnable[self._rng.integers(self._learnable.start, self._learnable.end, count)]
+            if weight < 1:
+                is_early = 2 * self._ply_of(drawn) < self._game.spec.max_plies
+                drawn = drawn[is_early | (self._rng.random(count) < weight)]
+            chosen = np.concatenate([chosen, drawn])[:count]
+        return chosen
 
     def _ply_of(self, position: Array) -> Array:
         return position - self._game_start[self._game_of[position]]

@@ -26,7 +26,8 @@ class Block(nn.Module):
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        # Three matrices and not one of three times the height: Muon makes each of them orthogonal by itself.
+        # Three matrices and not one of three times the height: Muon makes each of them orthogonal by itself. They are
+        # multiplied as one, which takes less time.
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.mix = nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
@@ -43,9 +44,9 @@ class Block(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """What each token takes over from itself and those before it."""
         batch, length, width = x.shape
-        query, key, value = (
-            layer(x).view(batch, length, self.heads, -1).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )
+        layers = self.query, self.key, self.value
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        query, key, value = F.linear(x, weight, bias).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         if x.device.type == "cpu" and torch.is_grad_enabled():
             # In bfloat16 the fused one takes four times as long when it keeps what its gradient needs.
@@ -96,6 +97,8 @@ class Transformer(SequenceBackbone):
     def streams(self, inputs: Tensor) -> Iterator[Tensor]:
         """The residual stream ``[B, T, width]`` before the first block and after each: what a probe reads."""
         x = self.embed(inputs) + self.places.weight[: inputs.shape[1]]
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # else every layer would convert it, there and back
         x = F.dropout(x, self.dropout, self.training) if self.dropout else x
         yield x
         for block in self.blocks:

@@ -154,6 +154,22 @@ def test_positions_are_drawn_uniformly() -> None:
     assert max(abs(count - 100) for count in draws.values()) < 50  # 5 standard deviations
 
 
+def test_late_positions_are_drawn_as_often_as_their_weight_says() -> None:
+    game = games.make("tic_tac_toe")
+    replay = Replay(game, ReplayConfig(symmetries=False, late_weight=0.25), 0, length_weight=0.0)
+    shard = make_shard(game, 40)
+    replay.add(shard)
+    stones = replay.sample(20_000).observation[:, :2].sum(axis=(1, 2, 3))
+    drawn = Counter(int(count) for count in stones)
+    there = Counter(int(ply) for played in shard.trajectories() for ply in np.flatnonzero(played.policy_lengths))
+    weights = {ply: count * (1.0 if ply < 4.5 else 0.25) for ply, count in there.items()}
+    assert min(weights) < 4.5 < max(weights)
+    for ply, weight in weights.items():
+        expected = 20_000 * weight / sum(weights.values())
+        # Five standard deviations: of ten thousand runs with other seeds fewer than one would fail.
+        assert abs(drawn[ply] - expected) < 5 * expected**0.5, ply
+
+
 def test_positions_without_a_target_are_never_drawn() -> None:
     game = games.make("connect_four")
     shard = make_shard(game, 20, opening=(3, 3))
