@@ -191,6 +191,8 @@ class ClassScores:
         """Everything by name; of two classes the ROC curve and the area under it too."""
         found: dict[str, Any] = dict(self.scores.record())
         found["bins"], found["confusion"] = self.scores.bins(), self.confusion.tolist()
+        if len(self.classes) <= TOP:  # the right one is always among them
+            found.pop("top5", None)
         if self.sureness:
             sureness, is_second = np.concatenate(self.sureness), np.concatenate(self.labels) == 1
             if is_second.any() and not is_second.all():

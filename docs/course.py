@@ -175,7 +175,7 @@ if has("catvnoncat"):
 # |---|---|---|
 # | parameters of the full network | 60,965,224, and the paper's activation shapes ([test](../tests/agents/test_backbones.py)) | "60 million" |
 # | CIFAR-10, test accuracy of the small one, 13 minutes on one core | 86.0 % | 87 %, and 89 % with response normalisation (§ 3.3 of the paper, with a network of four layers) |
-# | cat or not, area under the ROC | not measured yet | none that compares |
+# | cat or not on CIFAR-10, the same network, 14 minutes on one core | 94.4 % right, area under the ROC 0.958 | none that compares: nine in ten are no cats |
 #
 # ## 4. AlphaGo
 #

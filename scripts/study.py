@@ -62,10 +62,12 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "targets": {
         "the game's result alone": ("--replay.value-lambda", "1.0"),
-        "lambda 0.95": ("--replay.value-lambda", "0.95"),
-        "lambda 0.7": ("--replay.value-lambda", "0.7"),
+        "lambda 0.9": ("--replay.value-lambda", "0.9"),
+        "lambda 0.8": ("--replay.value-lambda", "0.8"),
         "the root's value alone": ("--replay.value-lambda", "0.0"),
         "no length weight": ("--search.length-weight", "0.0"),
+        "late positions as often": ("--replay.late-weight", "1.0"),
+        "late positions a fifth as often": ("--replay.late-weight", "0.2"),
         "no symmetries": ("--replay.no-symmetries",),
     },
     "openings": {

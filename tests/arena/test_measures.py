@@ -116,6 +116,7 @@ def test_confusion() -> None:
         for said in range(4):
             assert found["confusion"][true][said] == np.sum((label == true) & (logits.argmax(axis=1) == said))
     assert "roc" not in found
+    assert "top5" not in found  # of four classes the right one is always among the five likeliest
 
 
 def test_the_area_under_the_roc_is_how_often_a_pair_is_in_order() -> None:
