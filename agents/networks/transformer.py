@@ -45,7 +45,7 @@ class Block(nn.Module):
         """What each token takes over from itself and those before it."""
         batch, length, width = x.shape
         layers = self.query, self.key, self.value
-        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
         query, key, value = F.linear(x, weight, bias).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         if x.device.type == "cpu" and torch.is_grad_enabled():

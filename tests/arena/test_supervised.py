@@ -88,6 +88,7 @@ def test_pictures_are_told_apart_and_everything_is_written_down(cifar: Path, tmp
     validation = metrics(run, "validation")
     assert validation
     assert {"top1", "log_loss", "calibration_error"} <= validation[0].keys()
+    assert "top5" not in validation[0]  # of three classes the right one is always among the five likeliest
     reports = metrics(run, "train")
     assert reports[-1]["step"] == 60
     assert {"class_loss", "top1", "examples_per_second", "learning_rate", "waiting_share"} <= reports[0].keys()
