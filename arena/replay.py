@@ -76,13 +76,21 @@ class Replay:
         self._game_start = _Column(np.int64)  # per game: its first ply
         self._move = _Column(np.int32)  # per ply
         self._value_target = _Column(np.float32)
+        self._key = _Column(np.uint64)
         self._game_of = _Column(np.int64)
         self._policy_start = _Column(np.int64)
         self._policy_length = _Column(np.int32)
         self._action = _Column(np.int32)  # per entry of a policy target
         self._weight = _Column(np.float32)
         self._learnable = _Column(np.int64)  # per position with a policy target: its ply
-        self._per_ply = (self._move, self._value_target, self._game_of, self._policy_start, self._policy_length)
+        self._per_ply = (
+            self._move,
+            self._value_target,
+            self._key,
+            self._game_of,
+            self._policy_start,
+            self._policy_length,
+        )
         self._per_entry = (self._action, self._weight)
         self._columns = (self._game_start, *self._per_ply, *self._per_entry, self._learnable)
 
@@ -97,6 +105,12 @@ class Replay:
     def total_positions(self) -> int:
         """Positions added since the run began, those since dropped included."""
         return self._total_positions
+
+    @property
+    def num_different(self) -> int:
+        """How many different positions can be drawn now. Far fewer than ``num_positions``: self-play repeats itself."""
+        position = self._learnable[np.arange(self._learnable.start, self._learnable.end)]
+        return len(np.unique(self._key[position]))
 
     @property
     def num_shards(self) -> int:
@@ -128,7 +142,9 @@ class Replay:
         learnable = np.flatnonzero(policy_lengths)
         self._game_start.append(first_ply + np.cumsum(lengths) - lengths)
         self._move.append(shard.moves)
-        self._value_target.append(self._value_targets(shard))
+        targets, keys = self._targets_and_keys(shard)
+        self._value_target.append(targets)
+        self._key.append(keys)
         self._game_of.append(first_game + np.repeat(np.arange(len(lengths)), lengths))
         self._policy_start.append(first_entry + np.cumsum(policy_lengths) - policy_lengths)
         self._policy_length.append(policy_lengths)
@@ -214,12 +230,13 @@ class Replay:
             self._game.step_unchecked(states[:count], self._move[start[:count] + depth].astype(np.int64))
         return states
 
-    def _value_targets(self, shard: Shard) -> Array:
-        """float32 ``[T]`` for the mover at each ply: lambda-returns (Sutton and Barto, 2018, section 12.1).
+    def _targets_and_keys(self, shard: Shard) -> tuple[Array, Array]:
+        """Of each ply ``[T]`` the value target, float32, and the hash of its position, uint64.
 
-        From the end of a game back: its shaped result, then at each ply lambda of what came after and the rest of the
-        search's own value there. Plies where nobody searched add nothing of their own. A game that we truncated, whose
-        result nobody knows, starts from its last search's value instead.
+        The targets are lambda-returns (Sutton and Barto, 2018, section 12.1) for the mover. From the end of a game
+        back: its shaped result, then at each ply lambda of what came after and the rest of the search's own value
+        there. Plies where nobody searched add nothing of their own. A game that we truncated, whose result nobody
+        knows, starts from its last search's value instead.
         """
         order = np.argsort(-shard.lengths, kind="stable")  # the longest first: games that go on are always a prefix
         lengths = shard.lengths[order].astype(np.int64)
@@ -227,11 +244,12 @@ class Replay:
         depths = range(int(lengths.max(initial=0)))
         going_on = np.searchsorted(-lengths, -np.arange(len(depths)), side="left")
         # Everything is added up as seat 0 sees it, and turned to the mover's view at the end.
-        sign = np.empty(len(shard.moves), np.float32)
+        sign, keys = np.empty(len(shard.moves), np.float32), np.empty(len(shard.moves), np.uint64)
         states = self._game.init(len(lengths))
         for depth, count in zip(depths, going_on, strict=True):
             plies = starts[:count] + depth
             sign[plies] = np.where(states["to_play"][:count] == 0, 1, -1)
+            keys[plies] = self._game.hash(states[:count])
             self._game.step_unchecked(states[:count], shard.moves[plies].astype(np.int64))
         searched = ~np.isnan(shard.root_values)
         own = np.where(searched, shard.root_values, 0) * sign
@@ -244,7 +262,7 @@ class Replay:
             share = np.where(searched[plies], 1 - self._config.value_lambda, 0)
             value[:count] = (1 - share) * value[:count] + share * own[plies]
             targets[plies] = value[:count]
-        return targets * sign
+        return targets * sign, keys
 
     # ---- stopping and going on ---------------------------------------------------------------------------------
 

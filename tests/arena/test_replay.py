@@ -154,6 +154,22 @@ def test_positions_are_drawn_uniformly() -> None:
     assert max(abs(count - 100) for count in draws.values()) < 50  # 5 standard deviations
 
 
+def test_positions_that_games_share_are_counted_once() -> None:
+    game = games.make("tic_tac_toe")
+    replay = Replay(game, PLAIN, 0, length_weight=0.0)
+    shards = [make_shard(game, 30, seed=1), make_shard(game, 30, seed=2), make_shard(game, 30, seed=1)]
+    boards = set()
+    for shard in shards:
+        replay.add(shard)
+        for played in shard.trajectories():
+            state = game.init(1)
+            for ply, move in enumerate(played.moves):
+                if played.policy_lengths[ply]:
+                    boards.add(game.observe(state).tobytes() + bytes([state["to_play"][0]]))
+                game.step(state, [move])
+        assert replay.num_different == len(boards) < replay.num_positions
+
+
 def test_late_positions_are_drawn_as_often_as_their_weight_says() -> None:
     game = games.make("tic_tac_toe")
     replay = Replay(game, ReplayConfig(symmetries=False, late_weight=0.25), 0, length_weight=0.0)
