@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from agents.core import Array
+from agents.search import shaped_returns
+from arena.records import Trajectory
 from games import Game, sample_legal
 
 _CHUNK = 64
@@ -20,22 +22,33 @@ class RandomOpenings:
 
     With probability ``fraction`` an opening has a uniformly random number of uniformly random plies in
     ``0 … max_plies``. With probability ``branch_fraction`` it is one of the last games that ``remember`` was told, cut
-    at a uniformly random ply, and one random move. Otherwise it is empty. A move that would end the game is not played:
+    at some ply, and then ``1 … branch_plies`` random plies; game and ply are drawn by the weights that ``remember`` was
+    given. Otherwise it is empty. A move that would end the game is not played:
     the opening stops there. Openings are drawn in vectorised chunks; ``state`` and ``restore`` keep what is left of the
     current one.
     """
 
     def __init__(
-        self, game: Game, rng: np.random.Generator, *, fraction: float, max_plies: int, branch_fraction: float = 0.0
+        self,
+        game: Game,
+        rng: np.random.Generator,
+        *,
+        fraction: float,
+        max_plies: int,
+        branch_fraction: float = 0.0,
+        branch_plies: int = 1,
     ) -> None:
-        if min(fraction, branch_fraction) < 0.0 or fraction + branch_fraction > 1.0 or max_plies < 0:
+        if min(fraction, branch_fraction) < 0.0 or fraction + branch_fraction > 1.0:
             raise ValueError(
                 f"fraction {fraction} and branch_fraction {branch_fraction} must not be negative nor add up to more "
-                f"than 1, and max_plies {max_plies} must not be negative."
+                "than 1."
             )
+        if max_plies < 0 or branch_plies < 1:
+            raise ValueError(f"max_plies {max_plies} must be 0 or more, and branch_plies {branch_plies} 1 or more.")
         self._game, self._rng = game, rng
-        self._fraction, self._max_plies, self._branch_fraction = fraction, max_plies, branch_fraction
-        self._games: deque[list[int]] = deque(maxlen=_REMEMBERED)
+        self._fraction, self._max_plies = fraction, max_plies
+        self._branch_fraction, self._branch_plies = branch_fraction, branch_plies
+        self._games: deque[tuple[list[int], list[float]]] = deque(maxlen=_REMEMBERED)  # moves, and each ply's weight
         self._drawn: list[tuple[int, ...]] = []
 
     def __iter__(self) -> RandomOpenings:
@@ -46,10 +59,11 @@ class RandomOpenings:
             self._drawn = self._draw(_CHUNK)
         return self._drawn.pop()
 
-    def remember(self, moves: Sequence[int]) -> None:
-        """A finished game, from which later openings may branch."""
+    def remember(self, moves: Sequence[int], weights: Sequence[float]) -> None:
+        """A finished game, from which later openings may branch before each move with a chance in proportion to its
+        weight (not negative, and not all of them 0)."""
         if self._branch_fraction:
-            self._games.append([int(move) for move in moves])
+            self._games.append((list(moves), list(weights)))
 
     def state(self) -> dict[str, Any]:
         """What ``restore`` needs to go on exactly; JSON-able."""
@@ -60,7 +74,7 @@ class RandomOpenings:
         """Goes on from a ``state()``."""
         self._rng.bit_generator.state = state["rng"]
         self._drawn = [tuple(opening) for opening in state["drawn"]]
-        self._games = deque(state["games"], maxlen=_REMEMBERED)
+        self._games = deque(((moves, weights) for moves, weights in state["games"]), maxlen=_REMEMBERED)
 
     def _draw(self, count: int) -> list[tuple[int, ...]]:
         kind = self._rng.random(count)
@@ -68,12 +82,37 @@ class RandomOpenings:
         lengths[kind >= self._fraction] = 0
         prefixes: list[Sequence[int]] = [()] * count
         branches = np.flatnonzero((kind >= self._fraction) & (kind < self._fraction + self._branch_fraction))
+        ends = np.cumsum([sum(weights) for _, weights in self._games])
         for row in branches if self._games else ():
-            game = self._games[self._rng.integers(len(self._games))]
-            prefixes[row] = game[: self._rng.integers(len(game))]
-            lengths[row] = 1
+            moves, weights = self._games[self._pick(ends)]
+            prefixes[row] = moves[: self._pick(np.cumsum(weights))]
+            lengths[row] = self._rng.integers(1, self._branch_plies + 1)
         openings, _ = random_openings(self._game, lengths, self._rng, prefixes)
         return openings
+
+    def _pick(self, ends: Array) -> int:
+        """An index, with a chance in proportion to how far ``ends`` rises there."""
+        return min(int(np.searchsorted(ends, self._rng.random() * ends[-1], side="right")), len(ends) - 1)
+
+
+def regrets(game: Game, trajectory: Trajectory, length_weight: float) -> Array:
+    """How wrong the search was before each move of a game: float64 ``[T]``, the squared difference of its value and of
+    what the game came to, both shaped by ``length_weight``; 0 where nobody searched, and in games that were cut.
+
+    Games that begin where it was most wrong teach more than those that begin anywhere (Tsai et al., "Regret-Guided
+    Search Control for Efficient Learning in AlphaZero", 2026, where a network learns to predict it).
+    """
+    found = np.zeros(len(trajectory.moves))
+    if not trajectory.terminated:
+        return found
+    lengths = np.array([len(found)])
+    (returns,) = shaped_returns(trajectory.returns[None], lengths, game.spec.max_plies, length_weight)
+    state = game.init(1)
+    for ply, (move, value) in enumerate(zip(trajectory.moves, trajectory.root_values, strict=True)):
+        if not np.isnan(value):
+            found[ply] = (value - returns[state["to_play"][0]]) ** 2
+        game.step_unchecked(state, np.array([move], np.int64))
+    return found
 
 
 def random_openings(

@@ -10,13 +10,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agents.core import AsynchronousEvaluator, Evaluation, Evaluator
+from agents.core import Array, AsynchronousEvaluator, Evaluation, Evaluator
 from agents.search import EvaluationCache, Search, SearchConfig, SearchStats
-from arena.openings import RandomOpenings
+from arena.openings import RandomOpenings, regrets
 from arena.play import GamePool
 from arena.records import Pairing, Trajectory
 from arena.shards import Shard
 from games import ArenaError, EndReason, Game
+
+_LEAST_WEIGHT = 0.02
+"""Of any ply when games branch where the search was wrong: about that of a value that is off by a seventh."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,12 @@ class SelfPlayConfig:
     opening_plies: int = 8
     """The most random moves that begin a game; the number is uniform from 0."""
     branch_fraction: float = 0.0
-    """Share of games that begin as one of the last games did, up to a random ply, and then a random move."""
+    """Share of games that begin as one of the last games did, up to a random ply, and then random moves."""
+    branch_plies: int = 1
+    """The most of these random moves; the number is uniform from 1."""
+    branch_surprise: bool = False
+    """Branch where the search was wrong, with a chance in proportion to the squared difference of its value and of what
+    the game came to; otherwise anywhere alike."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -46,6 +54,7 @@ class SelfPlayConfig:
                 "from 0 to 1 - opening_fraction",
             ),
             ("opening_plies", self.opening_plies >= 0, "0 or more"),
+            ("branch_plies", self.branch_plies >= 1, "at least 1"),
             ("shard_positions", self.shard_positions >= 1, "at least 1"),
             ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
         )
@@ -150,7 +159,9 @@ class SelfPlay:
             fraction=config.opening_fraction,
             max_plies=config.opening_plies,
             branch_fraction=config.branch_fraction,
+            branch_plies=config.branch_plies,
         )
+        self._length_weight = search_config.length_weight
         self._pairings = _SelfPlayPairings(openings, game.spec.num_players, int(sequence.generate_state(1)[0]))
         self._pool = GamePool(game, [self._search], self._pairings, config.slots, np.random.default_rng(search_seed))
         self._pool.weights_version = evaluator.version
@@ -169,7 +180,7 @@ class SelfPlay:
         while positions < wanted:
             for trajectory in self._pool.advance():
                 finished.append(trajectory)
-                self._pairings.remember(trajectory)
+                self._pairings.remember(trajectory, self._branch_weights(trajectory))
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
         shard = Shard.from_trajectories(self._game.spec, finished)
         self.stats = SelfPlayStats(
@@ -183,6 +194,13 @@ class SelfPlay:
             truncated=int((shard.end_reasons == EndReason.TRUNCATED).sum()),
         )
         return shard
+
+    def _branch_weights(self, trajectory: Trajectory) -> Array:
+        """How much each ply ``[T]`` of a finished game is to be begun from again."""
+        weights = np.full(len(trajectory.moves), _LEAST_WEIGHT)
+        if self._config.branch_surprise and self._config.branch_fraction:
+            weights += regrets(self._game, trajectory, self._length_weight)
+        return weights.round(4)
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and JSON-able dicts from which ``restore``, given the same weights, goes on as this worker will.
@@ -214,9 +232,9 @@ class _SelfPlayPairings:
         number, self._next_number = self._next_number, self._next_number + 1
         return Pairing(number=number, seats=self._seats, opening=next(self._openings), seed=self._seed)
 
-    def remember(self, trajectory: Trajectory) -> None:
-        """A game that ended, from which later ones may branch."""
-        self._openings.remember(trajectory.moves.tolist())
+    def remember(self, trajectory: Trajectory, weights: Array) -> None:
+        """A game that ended, from which later ones may branch where it has ``weights``."""
+        self._openings.remember(trajectory.moves.tolist(), weights.tolist())
 
     def state(self) -> dict[str, Any]:
         return {"seed": self._seed, "next_number": self._next_number, "openings": self._openings.state()}

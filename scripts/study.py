@@ -72,10 +72,14 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "openings": {
         "all games from the start": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.0"),
-        "80 % random, none branch": ("--self-play.opening-fraction", "0.8", "--self-play.branch-fraction", "0.0"),
-        "none random, 80 % branch": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.8"),
+        "95 % random, none branch": ("--self-play.opening-fraction", "0.95", "--self-play.branch-fraction", "0.0"),
+        "none random, 95 % branch": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.95"),
+        "a fifth from the start": ("--self-play.opening-fraction", "0.4", "--self-play.branch-fraction", "0.4"),
         "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
         "up to 30 plies": ("--self-play.opening-plies", "30"),
+        "branches anywhere alike": ("--self-play.no-branch-surprise",),
+        "one random ply after a branch": ("--self-play.branch-plies", "1"),
+        "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
     },
     "network": {
         "2x32": ("--network.blocks", "2", "--network.channels", "32"),

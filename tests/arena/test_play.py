@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -11,7 +12,7 @@ import pytest
 
 import games
 from agents.core import SearchResult
-from arena.openings import RandomOpenings
+from arena.openings import RandomOpenings, regrets
 from arena.play import GamePool, ResumeError, play_games
 from arena.records import Pairing
 from games import EndReason, Game, IllegalActionError
@@ -248,13 +249,38 @@ def test_openings_restore_exactly() -> None:
     assert list(itertools.islice(resumed, 600)) == list(itertools.islice(straight, 600))
 
 
+def test_games_are_left_where_they_are_wanted() -> None:
+    game = games.make("connect_four")
+    source = RandomOpenings(game, np.random.default_rng(3), fraction=0.0, max_plies=0, branch_fraction=1.0)
+    source.remember([3, 3, 3, 3], [0.0, 1.0, 0.0, 3.0])
+    source.remember([0, 0], [0.0, 4.0])
+    lengths = Counter((opening[0], len(opening)) for opening in itertools.islice(source, 4000))
+    assert set(lengths) == {(3, 2), (3, 4), (0, 2)}
+    for key, expected in {(3, 2): 500, (3, 4): 1500, (0, 2): 2000}.items():
+        assert abs(lengths[key] - expected) < 160  # 5 standard deviations
+
+
+@pytest.mark.parametrize("length_weight", [0.0, 0.3])
+def test_regret_is_how_far_the_search_was_from_the_result(length_weight: float) -> None:
+    game = games.make("tic_tac_toe")
+    (played, *_) = noisy_games(game, 1, opening=(0, 3, 1, 4))
+    values = np.linspace(-1, 1, len(played.moves)).astype(np.float32)
+    values[:4] = np.nan
+    for returns in ([1.0, -1.0], [0.0, 0.0]):
+        ended = dataclasses.replace(played, root_values=values, returns=np.array(returns, np.float32), terminated=True)
+        shrink = 1 - length_weight * len(played.moves) / game.spec.max_plies
+        expected = [0.0] * 4 + [(values[ply] - shrink * returns[ply % 2]) ** 2 for ply in range(4, len(played.moves))]
+        np.testing.assert_allclose(regrets(game, ended, length_weight), expected, atol=1e-6)
+        assert not regrets(game, dataclasses.replace(ended, terminated=False), length_weight).any()
+
+
 def test_branches_follow_a_past_game_and_then_leave_it_at_random() -> None:
     game = games.make("connect_four")
     past = [tuple(int(move) for move in trajectory.moves) for trajectory in noisy_games(game, 30)]
     source = RandomOpenings(game, np.random.default_rng(3), fraction=0.0, max_plies=0, branch_fraction=0.5)
     assert not any(itertools.islice(source, 64))  # there is no game to branch from yet
     for moves in past:
-        source.remember(moves)
+        source.remember(moves, [1.0] * len(moves))
     resumed = RandomOpenings(game, np.random.default_rng(4), fraction=0.0, max_plies=0, branch_fraction=0.5)
     resumed.restore(json.loads(json.dumps(source.state())))
     drawn = list(itertools.islice(source, 2000))
@@ -264,6 +290,11 @@ def test_branches_follow_a_past_game_and_then_leave_it_at_random() -> None:
     assert all(any(opening[:-1] == moves[: len(opening) - 1] for moves in past) for opening in branches)
     left = [opening for opening in branches if opening not in {moves[: len(opening)] for moves in past}]
     assert 0.7 < len(left) / len(branches) < 1.0  # some six in seven
+    longer = RandomOpenings(
+        game, np.random.default_rng(3), fraction=0.0, max_plies=0, branch_fraction=1.0, branch_plies=4
+    )
+    longer.remember(past[0][:1], [1.0])  # which can only be left at once
+    assert set(map(len, itertools.islice(longer, 300))) == {1, 2, 3, 4}
     for opening in branches:
         state = game.init(1)
         for action in opening:

@@ -16,7 +16,15 @@ from games import ArenaError, Game
 from tests.arena.helpers import assert_same
 from tests.arena.test_play import through_a_file
 
-CONFIG = SelfPlayConfig(slots=16, opening_plies=4, shard_positions=150, cache_megabytes=4)
+CONFIG = SelfPlayConfig(
+    slots=16,
+    opening_plies=4,
+    branch_fraction=0.25,
+    branch_plies=2,
+    branch_surprise=True,
+    shard_positions=150,
+    cache_megabytes=4,
+)
 SEARCH = SearchConfig(simulations=8)
 
 
