@@ -23,9 +23,8 @@ class RandomOpenings:
     With probability ``fraction`` an opening has a uniformly random number of uniformly random plies in
     ``0 … max_plies``. With probability ``branch_fraction`` it is one of the last games that ``remember`` was told, cut
     at some ply, and then ``1 … branch_plies`` random plies; game and ply are drawn by the weights that ``remember`` was
-    given. Otherwise it is empty. A move that would end the game is not played:
-    the opening stops there. Openings are drawn in vectorised chunks; ``state`` and ``restore`` keep what is left of the
-    current one.
+    given. Otherwise it is empty. A move that would end the game is not played: the opening stops there. Openings are
+    drawn in vectorised chunks; ``state`` and ``restore`` keep what is left of the current one.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class RandomOpenings:
         self._game, self._rng = game, rng
         self._fraction, self._max_plies = fraction, max_plies
         self._branch_fraction, self._branch_plies = branch_fraction, branch_plies
-        self._games: deque[tuple[list[int], list[float]]] = deque(maxlen=_REMEMBERED)  # moves, and each ply's weight
+        self._games: deque[tuple[list[int], list[float]]] = deque(maxlen=_REMEMBERED)  # moves; weights added up
         self._drawn: list[tuple[int, ...]] = []
 
     def __iter__(self) -> RandomOpenings:
@@ -62,8 +61,7 @@ class RandomOpenings:
     def remember(self, moves: Sequence[int], weights: Sequence[float]) -> None:
         """A finished game, from which later openings may branch before each move with a chance in proportion to its
         weight (not negative, and not all of them 0)."""
-        if self._branch_fraction:
-            self._games.append((list(moves), list(weights)))
+        self._games.append((list(moves), np.cumsum(weights).tolist()))
 
     def state(self) -> dict[str, Any]:
         """What ``restore`` needs to go on exactly; JSON-able."""
@@ -74,7 +72,7 @@ class RandomOpenings:
         """Goes on from a ``state()``."""
         self._rng.bit_generator.state = state["rng"]
         self._drawn = [tuple(opening) for opening in state["drawn"]]
-        self._games = deque(((moves, weights) for moves, weights in state["games"]), maxlen=_REMEMBERED)
+        self._games = deque(((moves, ends) for moves, ends in state["games"]), maxlen=_REMEMBERED)
 
     def _draw(self, count: int) -> list[tuple[int, ...]]:
         kind = self._rng.random(count)
@@ -82,15 +80,15 @@ class RandomOpenings:
         lengths[kind >= self._fraction] = 0
         prefixes: list[Sequence[int]] = [()] * count
         branches = np.flatnonzero((kind >= self._fraction) & (kind < self._fraction + self._branch_fraction))
-        ends = np.cumsum([sum(weights) for _, weights in self._games])
+        ends_of_games = np.cumsum([ends[-1] for _, ends in self._games])
         for row in branches if self._games else ():
-            moves, weights = self._games[self._pick(ends)]
-            prefixes[row] = moves[: self._pick(np.cumsum(weights))]
+            moves, ends = self._games[self._pick(ends_of_games)]
+            prefixes[row] = moves[: self._pick(ends)]
             lengths[row] = self._rng.integers(1, self._branch_plies + 1)
         openings, _ = random_openings(self._game, lengths, self._rng, prefixes)
         return openings
 
-    def _pick(self, ends: Array) -> int:
+    def _pick(self, ends: Array | list[float]) -> int:
         """An index, with a chance in proportion to how far ``ends`` rises there."""
         return min(int(np.searchsorted(ends, self._rng.random() * ends[-1], side="right")), len(ends) - 1)
 

@@ -108,7 +108,7 @@ class Replay:
 
     @property
     def num_different(self) -> int:
-        """How many different positions can be drawn now. Far fewer than ``num_positions``: self-play repeats itself."""
+        """How many different positions can be drawn now. Fewer than ``num_positions`` where games repeat."""
         position = self._learnable[np.arange(self._learnable.start, self._learnable.end)]
         return len(np.unique(self._key[position]))
 

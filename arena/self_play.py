@@ -36,9 +36,9 @@ class SelfPlayConfig:
     """Share of games that begin as one of the last games did, up to a random ply, and then random moves."""
     branch_plies: int = 1
     """The most of these random moves; the number is uniform from 1."""
-    branch_surprise: bool = False
+    branch_regret: bool = False
     """Branch where the search was wrong, with a chance in proportion to the squared difference of its value and of what
-    the game came to; otherwise anywhere alike."""
+    the game came to; otherwise in any game and at any of its plies alike."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -180,7 +180,8 @@ class SelfPlay:
         while positions < wanted:
             for trajectory in self._pool.advance():
                 finished.append(trajectory)
-                self._pairings.remember(trajectory, self._branch_weights(trajectory))
+                if self._config.branch_fraction:
+                    self._pairings.remember(trajectory, self._branch_weights(trajectory))
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
         shard = Shard.from_trajectories(self._game.spec, finished)
         self.stats = SelfPlayStats(
@@ -197,10 +198,9 @@ class SelfPlay:
 
     def _branch_weights(self, trajectory: Trajectory) -> Array:
         """How much each ply ``[T]`` of a finished game is to be begun from again."""
-        weights = np.full(len(trajectory.moves), _LEAST_WEIGHT)
-        if self._config.branch_surprise and self._config.branch_fraction:
-            weights += regrets(self._game, trajectory, self._length_weight)
-        return weights.round(4)
+        if self._config.branch_regret:
+            return (_LEAST_WEIGHT + regrets(self._game, trajectory, self._length_weight)).round(4)
+        return np.full(len(trajectory.moves), 1 / len(trajectory.moves))  # every game alike, whatever its length
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and JSON-able dicts from which ``restore``, given the same weights, goes on as this worker will.

@@ -77,7 +77,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "a fifth from the start": ("--self-play.opening-fraction", "0.4", "--self-play.branch-fraction", "0.4"),
         "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
         "up to 30 plies": ("--self-play.opening-plies", "30"),
-        "branches anywhere alike": ("--self-play.no-branch-surprise",),
+        "branches anywhere alike": ("--self-play.no-branch-regret",),
         "one random ply after a branch": ("--self-play.branch-plies", "1"),
         "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
     },

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ CONFIG = SelfPlayConfig(
     opening_plies=4,
     branch_fraction=0.25,
     branch_plies=2,
-    branch_surprise=True,
+    branch_regret=True,
     shard_positions=150,
     cache_megabytes=4,
 )
@@ -134,6 +135,17 @@ def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool) -> 
     assert_same(resumed.play(), expected[0])
     resumed.set_weights(weights_for(game, 2), 2)
     assert_same(resumed.play(), expected[1])
+
+
+def test_without_regret_games_branch_alike_whatever_their_length() -> None:
+    game = games.make("connect_four")
+    for regret in (False, True):
+        worker = make(game, config=dataclasses.replace(CONFIG, branch_regret=regret))
+        lengths = worker.play().lengths
+        assert len(set(lengths.tolist())) > 1
+        ends = [weights[-1] for _, weights in worker.state()["pairings"]["openings"]["games"]]
+        assert len(ends) == len(lengths)
+        assert np.allclose(ends, 1.0) is not regret
 
 
 def test_a_state_of_another_game_is_refused() -> None:
