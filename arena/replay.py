@@ -7,8 +7,9 @@ are stepped together by the game's own rules, so no Python runs per sample.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class ReplayConfig:
     late_weight: float = 1.0
     """How often positions past half of the longest game's plies are drawn, beside those before: there the search sees
     the end, and little is left to learn. Told by ply, since how soon a game ended says something of its result."""
+    distinct: bool = False
+    """Draw every different position equally often, however many games went through it: with the policy of the newest
+    search there and the mean of all value targets. Images under the board's symmetries are one position."""
     symmetries: bool = True
     """Show each position under a random symmetry of the board."""
 
@@ -55,7 +59,7 @@ class ReplayConfig:
 
 class Replay:
     """Positions of the newest games, drawn with replacement among those that have a policy target: uniformly, but for
-    ``late_weight``.
+    ``late_weight`` and ``distinct``.
 
     Args:
         game: the rules, of which every shard must be.
@@ -69,9 +73,11 @@ class Replay:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed))
         self._observation_permutations = np.stack([s.observation_permutation for s in game.symmetries])
         self._action_permutations = np.stack([s.action_permutation for s in game.symmetries])
+        self._images = _images_of_games(game)
         self._shards: deque[tuple[int, int, int, int]] = deque()  # games, plies, entries, positions of each shard
         self._first_shard = 0
         self._total_positions = 0
+        self._drawable: _Drawable | None = None  # what the window holds, once it is asked for
         # Columns are indexed by counts since the beginning of the run, which dropping old shards does not change.
         self._game_start = _Column(np.int64)  # per game: its first ply
         self._move = _Column(np.int32)  # per ply
@@ -108,9 +114,9 @@ class Replay:
 
     @property
     def num_different(self) -> int:
-        """How many different positions can be drawn now. Fewer than ``num_positions`` where games repeat."""
-        position = self._learnable[np.arange(self._learnable.start, self._learnable.end)]
-        return len(np.unique(self._key[position]))
+        """How many different positions there are among them, images under symmetries being the same: fewer than
+        ``num_positions`` where games repeat."""
+        return len(np.unique(self._key[self._positions()]))
 
     @property
     def num_shards(self) -> int:
@@ -120,7 +126,8 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the window takes."""
-        return sum(column.nbytes for column in self._columns)
+        drawable = sum(array.nbytes for array in self._drawable or ())
+        return drawable + sum(column.nbytes for column in self._columns)
 
     @property
     def window(self) -> int:
@@ -142,9 +149,8 @@ class Replay:
         learnable = np.flatnonzero(policy_lengths)
         self._game_start.append(first_ply + np.cumsum(lengths) - lengths)
         self._move.append(shard.moves)
-        targets, keys = self._targets_and_keys(shard)
-        self._value_target.append(targets)
-        self._key.append(keys)
+        self._value_target.append(self._targets(shard))
+        self._key.append(self._keys(shard))
         self._game_of.append(first_game + np.repeat(np.arange(len(lengths)), lengths))
         self._policy_start.append(first_entry + np.cumsum(policy_lengths) - policy_lengths)
         self._policy_length.append(policy_lengths)
@@ -153,6 +159,7 @@ class Replay:
         self._learnable.append(first_ply + learnable)
         self._shards.append((len(lengths), len(shard.moves), len(shard.policy_actions), len(learnable)))
         self._total_positions += len(learnable)
+        self._drawable = None
         while self.num_positions - self._shards[0][3] >= self.window:
             self._drop_oldest()
 
@@ -179,11 +186,11 @@ class Replay:
         if not self.num_positions:
             raise ValueError("The replay holds no position to learn from; add a shard first.")
         spec = self._game.spec
-        position = self._draw(batch_size)
+        position, value_target = self._draw(batch_size)
         image = self._rng.integers(0, len(self._game.symmetries), batch_size)
         # The deepest first, so that those still to be stepped are always a prefix.
         deepest_first = np.argsort(-self._ply_of(position), kind="stable")
-        position, image = position[deepest_first], image[deepest_first]
+        position, value_target, image = (drawn[deepest_first] for drawn in (position, value_target, image))
         states = self._rebuild(position)
         observation = self._game.observe(states)
         mask = self._game.legal_action_mask(states)
@@ -201,20 +208,33 @@ class Replay:
             observation=observation,
             legal_action_mask=mask,
             policy_target=policy,
-            value_target=self._value_target[position],
+            value_target=value_target,
             weight=np.ones(batch_size, np.float32),
         )
 
-    def _draw(self, count: int) -> Array:
-        """Positions ``[count]``: of the late ones drawn a share of ``late_weight`` is kept, and more are drawn."""
-        weight, chosen = self._config.late_weight, np.empty(0, np.int64)
-        while len(chosen) < count:
-            drawn = self._learnable[self._rng.integers(self._learnable.start, self._learnable.end, count)]
-            if weight < 1:
-                is_early = 2 * self._ply_of(drawn) < self._game.spec.max_plies
-                drawn = drawn[is_early | (self._rng.random(count) < weight)]
-            chosen = np.concatenate([chosen, drawn])[:count]
-        return chosen
+    def _draw(self, count: int) -> tuple[Array, Array]:
+        """Positions ``[count]`` and their value targets."""
+        if self._drawable is None:
+            self._drawable = self._list_drawable()
+        position, value_target, ends = self._drawable
+        drawn = np.searchsorted(ends, self._rng.random(count) * ends[-1], side="right")
+        drawn = np.minimum(drawn, len(position) - 1)
+        return position[drawn], value_target[drawn]
+
+    def _list_drawable(self) -> _Drawable:
+        position = self._positions()
+        value_target = self._value_target[position]
+        if self._config.distinct:
+            newest_first = position[::-1]
+            _, newest, which = np.unique(self._key[newest_first], return_index=True, return_inverse=True)
+            value_target = np.bincount(which, value_target[::-1]) / np.bincount(which)
+            position = newest_first[newest]
+        is_late = 2 * self._ply_of(position) >= self._game.spec.max_plies
+        ends = np.cumsum(np.where(is_late, self._config.late_weight, 1.0))
+        return _Drawable(position, value_target.astype(np.float32), ends)
+
+    def _positions(self) -> Array:
+        return self._learnable[np.arange(self._learnable.start, self._learnable.end)]
 
     def _ply_of(self, position: Array) -> Array:
         return position - self._game_start[self._game_of[position]]
@@ -230,39 +250,54 @@ class Replay:
             self._game.step_unchecked(states[:count], self._move[start[:count] + depth].astype(np.int64))
         return states
 
-    def _targets_and_keys(self, shard: Shard) -> tuple[Array, Array]:
-        """Of each ply ``[T]`` the value target, float32, and the hash of its position, uint64.
+    def _keys(self, shard: Shard) -> Array:
+        """The hash of the position at each ply, uint64 ``[T]``, the same for its images: the least of all of theirs."""
+        keys = np.full(len(shard.moves), np.iinfo(np.uint64).max, np.uint64)
+        for image in self._images:
+            for plies, states in self._played(shard, image[shard.moves]):
+                keys[plies] = np.minimum(keys[plies], self._game.hash(states))
+        return keys
+
+    def _targets(self, shard: Shard) -> Array:
+        """The value target of each ply, float32 ``[T]``.
 
         The targets are lambda-returns (Sutton and Barto, 2018, section 12.1) for the mover. From the end of a game
         back: its shaped result, then at each ply lambda of what came after and the rest of the search's own value
         there. Plies where nobody searched add nothing of their own. A game that we truncated, whose result nobody
         knows, starts from its last search's value instead.
         """
-        order = np.argsort(-shard.lengths, kind="stable")  # the longest first: games that go on are always a prefix
-        lengths = shard.lengths[order].astype(np.int64)
-        starts = (np.cumsum(shard.lengths, dtype=np.int64) - shard.lengths)[order]
-        depths = range(int(lengths.max(initial=0)))
-        going_on = np.searchsorted(-lengths, -np.arange(len(depths)), side="left")
         # Everything is added up as seat 0 sees it, and turned to the mover's view at the end.
-        sign, keys = np.empty(len(shard.moves), np.float32), np.empty(len(shard.moves), np.uint64)
-        states = self._game.init(len(lengths))
-        for depth, count in zip(depths, going_on, strict=True):
-            plies = starts[:count] + depth
-            sign[plies] = np.where(states["to_play"][:count] == 0, 1, -1)
-            keys[plies] = self._game.hash(states[:count])
-            self._game.step_unchecked(states[:count], shard.moves[plies].astype(np.int64))
+        sign, played = np.empty(len(shard.moves), np.float32), []
+        for plies, states in self._played(shard, shard.moves):
+            sign[plies] = np.where(states["to_play"] == 0, 1, -1)
+            played.append(plies)
         searched = ~np.isnan(shard.root_values)
         own = np.where(searched, shard.root_values, 0) * sign
+        order = _longest_first(shard)
+        lengths = shard.lengths[order].astype(np.int64)
         shaped = shaped_returns(shard.returns[order], lengths, self._game.spec.max_plies, self._length_weight)
         truncated = shard.end_reasons[order] == EndReason.TRUNCATED
-        value = np.where(truncated, own[starts + lengths - 1], shaped[:, 0])
+        last = (np.cumsum(shard.lengths, dtype=np.int64) - 1)[order]
+        value = np.where(truncated, own[last], shaped[:, 0])
         targets = np.empty(len(shard.moves), np.float32)
-        for depth, count in zip(reversed(depths), reversed(going_on), strict=True):
-            plies = starts[:count] + depth
+        for plies in reversed(played):
             share = np.where(searched[plies], 1 - self._config.value_lambda, 0)
-            value[:count] = (1 - share) * value[:count] + share * own[plies]
-            targets[plies] = value[:count]
-        return targets * sign, keys
+            value[: len(plies)] = (1 - share) * value[: len(plies)] + share * own[plies]
+            targets[plies] = value[: len(plies)]
+        return targets * sign
+
+    def _played(self, shard: Shard, moves: Array) -> Iterator[tuple[Array, Array]]:
+        """Plays the games of a shard with ``moves`` ``[T]``, all at once: of each ply from the first on, where in the
+        shard it is found for every game that is not over, the longest first, and their states."""
+        order = _longest_first(shard)
+        lengths = shard.lengths[order].astype(np.int64)
+        starts = (np.cumsum(shard.lengths, dtype=np.int64) - shard.lengths)[order]
+        states = self._game.init(len(lengths))
+        depths = np.arange(lengths.max(initial=0))
+        for depth, count in zip(depths, np.searchsorted(-lengths, -depths, side="left"), strict=True):
+            plies = starts[:count] + depth
+            yield plies, states[:count]
+            self._game.step_unchecked(states[:count], moves[plies].astype(np.int64))
 
     # ---- stopping and going on ---------------------------------------------------------------------------------
 
@@ -282,6 +317,27 @@ class Replay:
         self._rng.bit_generator.state = state["rng"]
         self._first_shard = state["first_shard"]
         self._total_positions = state["positions_before"]
+
+
+class _Drawable(NamedTuple):
+    """What is drawn from: plies, their value targets, and the running sums of how often each is drawn."""
+
+    position: Array
+    value_target: Array
+    weight_ends: Array
+
+
+def _longest_first(shard: Shard) -> Array:
+    """The order of its games in which those that go on after any ply are a prefix."""
+    return np.argsort(-shard.lengths, kind="stable")
+
+
+def _images_of_games(game: Game) -> Array:
+    """Of each symmetry that leaves the start as it is, what becomes of every action, int64 ``[S, A]``: so the image of
+    a game is one too."""
+    start = game.observe(game.init(1)).reshape(game.spec.observation_shape[0], -1)
+    keeps_start = [s for s in game.symmetries if np.array_equal(start[:, s.observation_permutation], start)]
+    return np.stack([np.argsort(s.action_permutation) for s in keeps_start])
 
 
 class _Column:

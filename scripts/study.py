@@ -68,6 +68,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "no length weight": ("--search.length-weight", "0.0"),
         "late positions as often": ("--replay.late-weight", "1.0"),
         "late positions a fifth as often": ("--replay.late-weight", "0.2"),
+        "repeated positions as often": ("--replay.no-distinct",),
         "no symmetries": ("--replay.no-symmetries",),
     },
     "openings": {

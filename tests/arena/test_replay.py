@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -48,6 +49,26 @@ def slow_samples(game: Game, shard: Shard, config: ReplayConfig, length_weight: 
             entry += length
             game.step(state, [int(move)])
     return found
+
+
+def searched_positions(game: Game, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Observation, policy ``[A]`` and value target of every position of a shard that has a policy, one at a time."""
+    for trajectory in shard.trajectories():
+        targets = slow_value_targets(game, trajectory, PLAIN.value_lambda, 0.0)
+        state, entry = game.init(1), 0
+        for ply, move in enumerate(trajectory.moves):
+            entries = slice(entry, entry := entry + int(trajectory.policy_lengths[ply]))
+            if trajectory.policy_lengths[ply]:
+                policy = np.zeros(game.spec.num_actions, np.float32)
+                policy[trajectory.policy_actions[entries]] = trajectory.policy_weights[entries]
+                yield game.observe(state)[0], policy / policy.sum(), targets[ply]
+            game.step(state, [int(move)])
+
+
+def least_image(game: Game, observation: np.ndarray) -> bytes:
+    """The same for all images of a position."""
+    flat = observation.reshape(len(observation), -1)
+    return min(flat[:, symmetry.observation_permutation].tobytes() for symmetry in game.symmetries)
 
 
 def slow_value_targets(game: Game, trajectory: Trajectory, decay: float, length_weight: float) -> list[float]:
@@ -158,16 +179,57 @@ def test_positions_that_games_share_are_counted_once() -> None:
     game = games.make("tic_tac_toe")
     replay = Replay(game, PLAIN, 0, length_weight=0.0)
     shards = [make_shard(game, 30, seed=1), make_shard(game, 30, seed=2), make_shard(game, 30, seed=1)]
-    boards = set()
+    boards: set[bytes] = set()
     for shard in shards:
         replay.add(shard)
-        for played in shard.trajectories():
-            state = game.init(1)
-            for ply, move in enumerate(played.moves):
-                if played.policy_lengths[ply]:
-                    boards.add(game.observe(state).tobytes() + bytes([state["to_play"][0]]))
-                game.step(state, [move])
+        boards |= {least_image(game, observation) for observation, _, _ in searched_positions(game, shard)}
         assert replay.num_different == len(boards) < replay.num_positions
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
+def test_distinct_positions_are_drawn_equally_often_with_the_newest_policy_and_the_mean_value(name: str) -> None:
+    game = games.make(name)
+    replay = Replay(game, ReplayConfig(symmetries=False, distinct=True), 0, length_weight=0.0)
+    newest: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    values: dict[bytes, list[float]] = {}
+    for seed in (1, 2, 1, 3):
+        shard = make_shard(game, 12, seed, opening=() if name == "tic_tac_toe" else (seed, 3))
+        replay.add(shard)
+        replay.sample(1)
+        for observation, policy, value in searched_positions(game, shard):
+            position = least_image(game, observation)
+            newest[position] = observation, policy
+            values.setdefault(position, []).append(value)
+    assert replay.num_different == len(newest) < 0.8 * replay.num_positions
+    times = 100
+    batch = replay.sample(times * len(newest))
+    counts: Counter[bytes] = Counter()
+    for observation, policy, value in zip(batch.observation, batch.policy_target, batch.value_target, strict=True):
+        position = least_image(game, observation)
+        counts[position] += 1
+        np.testing.assert_array_equal(newest[position][0], observation)
+        np.testing.assert_allclose(newest[position][1], policy, atol=1e-5)
+        assert value == pytest.approx(np.mean(values[position]), abs=1e-5)
+    assert len(counts) == len(newest)
+    # Five standard deviations: of ten thousand runs with other seeds fewer than two would fail.
+    assert max(abs(count - times) for count in counts.values()) < 5 * times**0.5
+
+
+def test_images_of_games_are_games() -> None:
+    """In Othello a quarter turn of the start exchanges the colours, so that only half of the symmetries make games."""
+    for name, count in (("tic_tac_toe", 8), ("connect_four", 2), ("othello", 4)):
+        game = games.make(name)
+        replay = Replay(game, ReplayConfig(), 0, length_weight=0.0)
+        assert len(replay._images) == count
+        shard = make_shard(game, 4)
+        images = [
+            Shard(**{**{f: getattr(shard, f) for f in Shard.__dataclass_fields__}, "moves": image[shard.moves]})
+            for image in replay._images
+        ]
+        for image in images:
+            replay.add(image)
+            np.testing.assert_array_equal(replay._keys(image), replay._keys(shard))
+        assert replay.num_different <= shard.num_positions
 
 
 def test_late_positions_are_drawn_as_often_as_their_weight_says() -> None:
