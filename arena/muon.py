@@ -85,8 +85,8 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     is_tall = x.shape[1] > x.shape[2]
     if is_tall:
-        x = x.mT
-    for _ in range(steps):
+        x = x.mT.contiguous()
+    for _ in range(steps):  # x <- a x + (b xx' + c xx'xx') x, each sum within the product that it needs
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if is_tall else x

@@ -61,10 +61,12 @@ class Block(nn.Module):
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
     """What ``F.scaled_dot_product_attention(…, is_causal=True)`` gives, in the products that its formula names."""
-    length, depth = query.shape[-2:]
+    *rows, length, depth = query.shape
+    query, key, value = (x.reshape(-1, length, depth) for x in (query, key, value))
     later = torch.full((length, length), -torch.inf, dtype=query.dtype, device=query.device).triu(1)
-    shares = F.softmax((query * depth**-0.5) @ key.transpose(-1, -2) + later, dim=-1)
-    return F.dropout(shares, dropout) @ value if dropout else shares @ value
+    shares = torch.baddbmm(later, query, key.mT, alpha=depth**-0.5).softmax(dim=-1)
+    shares = F.dropout(shares, dropout) if dropout else shares
+    return (shares @ value).view(*rows, length, depth)
 
 
 class Transformer(SequenceBackbone):
