@@ -12,7 +12,7 @@
 # | AlexNet | [alexnet.py](../agents/networks/alexnet.py) | `arena learn cifar10` | 60,965,224 parameters; 86.0 % of CIFAR-10 with the small one | 60 million; 87 to 89 % with another network |
 # | AlphaGo | [games_of_others.py](../arena/datasets/games_of_others.py) | `arena learn kgs`, then `arena train go_19x19 --init runs/go` | Go not measured yet; 55.2 % of human moves in Othello | 55.7 % of human moves foreseen from the raw board |
 # | deep RL | [gymnasium_env.py](../games/envs/gymnasium_env.py) | the loop itself; its learner here is AlphaZero's | – | – |
-# | AlphaZero | [train.py](../arena/train.py) | `arena train connect_four --minutes 30` | 97.9 % of moves keep the best outcome | none that compares |
+# | AlphaZero | [train.py](../arena/train.py) | `arena train connect_four --minutes 30` | 97.8 % of moves keep the best outcome | none that compares |
 # | recurrent networks | [recurrent.py](../agents/networks/recurrent.py) | `arena learn wthor --network.backbone recurrent` | not measured yet | none that compares |
 # | GPT | [transformer.py](../agents/networks/transformer.py) | `arena learn wthor --network.backbone transformer` | 8.5 % of moves illegal | 5.17 % of moves illegal |
 # | AlphaFold's idea | not built yet | – | – | – |
@@ -258,9 +258,9 @@ arena("tournament connect_four --agents net:runs/c4 net:runs/c4,simulations=0 mc
 # %% [markdown]
 # | thirty minutes on two cores, one run | ours | published |
 # |---|---|---|
-# | moves that keep the best outcome / best-scoring moves, network alone | 95.2 / 86.8 % | none that compares: AlphaZero was measured at chess, shogi and Go |
-# | the same with 400 simulations | 97.9 / 92.3 % | – |
-# | 20 games with 200 simulations, moving first, against exact play | 13 won, 1 drawn, 6 lost | moving first wins with perfect play (Allis, 1988) |
+# | moves that keep the best outcome / best-scoring moves, network alone | 95.8 / 87.7 % | none that compares: AlphaZero was measured at chess, shogi and Go |
+# | the same with 400 simulations | 97.8 / 92.6 % | – |
+# | 20 games with 200 simulations, moving first, against exact play | 15 won, 1 drawn, 4 lost | moving first wins with perfect play (Allis, 1988) |
 #
 # From [the log](log.md), *does self-play repeat itself?*: the mean over six classes of solved
 # positions.
