@@ -255,7 +255,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_costs_nothing_that_was_saved(small_disk: Path, tmp_path: Path) -> None:
     run = small_disk / "run"
-    config = synchronous("tic_tac_toe", run, 40, report_seconds=1e-9, checkpoint_minutes=0.005)
+    # Every step is saved, so that something is, however soon the disk is full.
+    config = synchronous("tic_tac_toe", run, 40, report_seconds=1e-9, checkpoint_minutes=1e-6)
     with pytest.raises(RunError, match=r"No space left on device.*--resume") as caught:
         train(config, DiskFiller(small_disk / "ballast", at=25))
     assert "\n" not in str(caught.value)
