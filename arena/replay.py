@@ -225,10 +225,12 @@ class Replay:
         position = self._positions()
         value_target = self._value_target[position]
         if self._config.distinct:
-            newest_first = position[::-1]
-            _, newest, which = np.unique(self._key[newest_first], return_index=True, return_inverse=True)
-            value_target = np.bincount(which, value_target[::-1]) / np.bincount(which)
-            position = newest_first[newest]
+            _, which = np.unique(self._key[position], return_inverse=True)
+            times = np.bincount(which)
+            value_target = np.bincount(which, value_target) / times
+            newest = np.empty_like(position, shape=len(times))
+            newest[which] = position  # of several that go to one place, the last stays
+            position = newest
         is_late = 2 * self._ply_of(position) >= self._game.spec.max_plies
         ends = np.cumsum(np.where(is_late, self._config.late_weight, 1.0))
         return _Drawable(position, value_target.astype(np.float32), ends)
