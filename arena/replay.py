@@ -17,7 +17,7 @@ from agents.search import shaped_returns
 from arena.arrays import normalised, spread
 from arena.records import SampleBatch
 from arena.shards import Shard
-from games import ArenaError, EndReason, Game
+from games import ArenaError, EndReason, Game, start_symmetries
 
 Array = np.ndarray
 
@@ -73,7 +73,8 @@ class Replay:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed))
         self._observation_permutations = np.stack([s.observation_permutation for s in game.symmetries])
         self._action_permutations = np.stack([s.action_permutation for s in game.symmetries])
-        self._images = _images_of_games(game)
+        # What becomes of every action in the images of a game that are games too, int64 [S, A].
+        self._images = np.stack([np.argsort(s.action_permutation) for s in start_symmetries(game)])
         self._shards: deque[tuple[int, int, int, int]] = deque()  # games, plies, entries, positions of each shard
         self._first_shard = 0
         self._total_positions = 0
@@ -332,14 +333,6 @@ class _Drawable(NamedTuple):
 def _longest_first(shard: Shard) -> Array:
     """The order of its games in which those that go on after any ply are a prefix."""
     return np.argsort(-shard.lengths, kind="stable")
-
-
-def _images_of_games(game: Game) -> Array:
-    """Of each symmetry that leaves the start as it is, what becomes of every action, int64 ``[S, A]``: so the image of
-    a game is one too."""
-    start = game.observe(game.init(1)).reshape(game.spec.observation_shape[0], -1)
-    keeps_start = [s for s in game.symmetries if np.array_equal(start[:, s.observation_permutation], start)]
-    return np.stack([np.argsort(s.action_permutation) for s in keeps_start])
 
 
 class _Column:

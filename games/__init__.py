@@ -12,6 +12,7 @@ from games.core import (
     Symmetry,
     UnknownNameError,
     UnsupportedError,
+    start_symmetries,
 )
 from games.perft import perft
 from games.registry import available, families, make
@@ -35,4 +36,5 @@ __all__ = [
     "make",
     "perft",
     "sample_legal",
+    "start_symmetries",
 ]

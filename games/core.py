@@ -209,3 +209,16 @@ class Game(abc.ABC):
 
 ILLEGAL_SCORE = np.int32(-(2**30))
 """What ``Game.solve`` puts where a move is illegal; below every score."""
+
+
+def start_symmetries(game: Game) -> list[Symmetry]:
+    """The symmetries of the board that also leave the start of the game as it is: what whole games may be turned by."""
+    states = game.init(1)
+    planes = game.observe(states)[0].reshape(game.spec.observation_shape[0], -1)
+    legal = game.legal_action_mask(states)[0]
+    return [
+        symmetry
+        for symmetry in game.symmetries
+        if np.array_equal(planes[:, symmetry.observation_permutation], planes)
+        and np.array_equal(legal[symmetry.action_permutation], legal)
+    ]

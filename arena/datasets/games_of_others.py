@@ -21,7 +21,7 @@ from agents.histories import FIRST_ACTION, START, as_seen
 from arena.datasets.cache import Arrays, cached, find_files
 from arena.datasets.core import HELD_OUT, SPLITS, Answers, Dataset, DatasetError, SequenceBatch, Source
 from arena.records import SampleBatch
-from games import Game, Symmetry, records
+from games import Game, Symmetry, records, start_symmetries
 from games.hashing import mix64
 
 Array = np.ndarray
@@ -155,19 +155,6 @@ def collect(game: Game, readings: Iterator[Reading]) -> tuple[dict[str, Array], 
         "test_prefixes_seen": float(seen["seen_moves"][held].mean()) if held.any() else 0.0,
     }
     return arrays, facts
-
-
-def start_symmetries(game: Game) -> list[Symmetry]:
-    """The symmetries of the board that also leave the start of the game as it is: what whole games may be turned by."""
-    states = game.init(1)
-    planes = game.observe(states)[0].reshape(game.spec.observation_shape[0], -1)
-    legal = game.legal_action_mask(states)[0]
-    return [
-        symmetry
-        for symmetry in game.symmetries
-        if np.array_equal(planes[:, symmetry.observation_permutation], planes)
-        and np.array_equal(legal[symmetry.action_permutation], legal)
-    ]
 
 
 def game_keys(moves: Sequence[Array], symmetries: Sequence[Symmetry]) -> Array:

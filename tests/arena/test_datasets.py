@@ -26,11 +26,10 @@ from arena.datasets.games_of_others import (
     collect,
     game_keys,
     split_of,
-    start_symmetries,
 )
 from arena.datasets.pictures import PictureDataset, shifted
 from arena.datasets.stream import Stream
-from games import UnknownNameError
+from games import UnknownNameError, start_symmetries
 from games.connect_four_solver import Solver
 from tests.arena.small_data import add, jpeg, random_othello, write_pictures, write_wthor
 

@@ -211,7 +211,7 @@ def test_distinct_positions_are_drawn_equally_often_with_the_newest_policy_and_t
         np.testing.assert_allclose(newest[position][1], policy, atol=1e-5)
         assert value == pytest.approx(np.mean(values[position]), abs=1e-5)
     assert len(counts) == len(newest)
-    # Five standard deviations: of ten thousand runs with other seeds fewer than two would fail.
+    # Five standard deviations of some 500 counts: of a thousand runs with other seeds about one would fail.
     assert max(abs(count - times) for count in counts.values()) < 5 * times**0.5
 
 

@@ -10,8 +10,8 @@ import pytest
 import games
 from agents.networks.files import CheckpointError
 from arena.datasets import DatasetError, Source, open_dataset
-from arena.datasets.games_of_others import start_symmetries
 from arena.supervised import learn
+from games import start_symmetries
 from games.records import GameRecord
 from scripts import examine
 from scripts.examine import Options, choose
