@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.core import Array
+from agents.core import Array, value_for_player
 from agents.search import shaped_returns
+from arena.adjudication import Adjudication, Adjudicator
 from arena.records import Trajectory
-from games import Game, sample_legal
+from games import EndReason, Game, sample_legal
 
 _CHUNK = 64
 _REMEMBERED = 1024
@@ -95,22 +96,41 @@ class RandomOpenings:
 
 def regrets(game: Game, trajectory: Trajectory, length_weight: float) -> Array:
     """How wrong the search was before each move of a game: float64 ``[T]``, the squared difference of its value and of
-    what the game came to, both shaped by ``length_weight``; 0 where nobody searched, and in games that were cut.
+    what the game came to, both shaped by ``length_weight``; 0 where nobody searched, and in games that were cut. One
+    that was given up came to what was expected then.
 
     Games that begin where it was most wrong teach more than those that begin anywhere (Tsai et al., "Regret-Guided
     Search Control for Efficient Learning in AlphaZero", 2026, where a network learns to predict it).
     """
-    found = np.zeros(len(trajectory.moves))
-    if not trajectory.terminated:
-        return found
-    lengths = np.array([len(found)])
-    (returns,) = shaped_returns(trajectory.returns[None], lengths, game.spec.max_plies, length_weight)
-    state = game.init(1)
-    for ply, (move, value) in enumerate(zip(trajectory.moves, trajectory.root_values, strict=True)):
-        if not np.isnan(value):
-            found[ply] = (value - returns[state["to_play"][0]]) ** 2
+    if trajectory.end_reason == EndReason.TRUNCATED:
+        return np.zeros(len(trajectory.moves))
+    seen_by_first = value_for_player(trajectory.root_values.astype(np.float64), _movers(game, trajectory), 0)
+    result = seen_by_first[-1]
+    if trajectory.terminated:
+        length = np.array([len(trajectory.moves)])
+        result = shaped_returns(trajectory.returns[None], length, game.spec.max_plies, length_weight)[0, 0]
+    return np.nan_to_num((seen_by_first - result) ** 2)
+
+
+def given_up(game: Game, trajectory: Trajectory, rules: Adjudication) -> int | None:
+    """The seat that would have won a game, played to its end, by ``rules`` before; None = nobody."""
+    adjudicator = Adjudicator(rules, 1, game.spec.max_plies)
+    slot = np.zeros(1, np.int64)
+    expected = zip(_movers(game, trajectory), trajectory.root_values, strict=True)
+    for ply, (mover, value) in enumerate(expected, start=1):
+        ends = adjudicator.ends(slot, np.array([mover]), np.array([value]), np.array([ply]))
+        if ends and ply < len(trajectory.moves):
+            return ends[0][0]
+    return None
+
+
+def _movers(game: Game, trajectory: Trajectory) -> Array:
+    """Who made each move of a game: ``[T]``."""
+    state, movers = game.init(1), np.zeros(len(trajectory.moves), np.int64)
+    for ply, move in enumerate(trajectory.moves):
+        movers[ply] = state["to_play"][0]
         game.step_unchecked(state, np.array([move], np.int64))
-    return found
+    return movers
 
 
 def random_openings(

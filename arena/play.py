@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ class GamePool:
         self._patient = [agent if isinstance(agent, PatientAgent) else None for agent in self._agents]
         self._forgetting = [agent for agent in self._agents if isinstance(agent, ForgettingAgent)]
         self._streams = Streams(slots, rng) if streams else None
-        self._adjudicator = Adjudicator(adjudication, slots) if adjudication else None
+        self._adjudicator = Adjudicator(adjudication, slots, game.spec.max_plies) if adjudication else None
         self._max_plies = min((adjudication and adjudication.max_plies) or game.spec.max_plies, game.spec.max_plies)
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
@@ -157,9 +158,8 @@ class GamePool:
         plies = self._plies[slots] - 1
         self._root_values[slots, plies] = result.value
         if self._adjudicator is not None:
-            self._stopped |= self._adjudicator.ends(slots, to_play, result.value, plies + 1)
-            for slot in slots[self._states["terminated"][slots]]:
-                self._stopped.pop(int(slot), None)
+            ends = self._adjudicator.ends(slots, to_play, result.value, plies + 1)
+            self._stopped |= {slot: end for slot, end in ends.items() if self._may_stop(slot)}
         rows, actions = np.nonzero(result.action_weights)
         lengths = np.bincount(rows, minlength=len(slots))
         sizes = self._policy_sizes[slots]
@@ -172,6 +172,11 @@ class GamePool:
         self._policy_weights[slots[rows], columns] = result.action_weights[rows, actions]
         self._policy_lengths[slots, plies] = lengths
         self._policy_sizes[slots] = sizes + lengths
+
+    def _may_stop(self, slot: int) -> bool:
+        pairing = self._in_flight[slot]
+        assert pairing is not None
+        return not (pairing.to_the_end or self._states["terminated"][slot])
 
     def _play(self, slots: Array, actions: Array) -> None:
         """Checks and plays one move in each of ``slots``, with nothing to learn from it yet."""
@@ -254,9 +259,11 @@ class GamePool:
             "exhausted": self._exhausted,
             "weights_version": self.weights_version,
             "rng": self._rng.bit_generator.state,
-            "in_flight": [p and [p.number, p.seats, p.opening, p.seed, p.start] for p in self._in_flight],
+            "in_flight": [p and dataclasses.astuple(p) for p in self._in_flight],
         }
         arrays = {name: getattr(self, f"_{name}").copy() for name in _RECORDED}
+        if self._adjudicator is not None:
+            arrays["streaks"] = self._adjudicator.streaks.copy()
         return {**arrays, "states": self._states.copy().view(np.uint8), "pool": facts}
 
     def _identity(self) -> dict[str, Any]:
@@ -273,6 +280,8 @@ class GamePool:
         self._states = state["states"].view(self._game.dtype).copy()
         for name in _RECORDED:
             setattr(self, f"_{name}", state[name].copy())
+        if self._adjudicator is not None:
+            self._adjudicator.streaks = state["streaks"].copy()
         self._forget()
 
     def _forget(self) -> None:

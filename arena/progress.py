@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from arena.train import Training
 
 _SUMMED = ("seconds", "games", "positions", "plies", "first_player_wins", "draws", "truncated")
+_SUMMED += ("resigned", "played_on", "resigned_wrongly")
 
 
 class Tally:
@@ -68,6 +69,8 @@ def train_record(training: Training, interval: float, memory: int) -> dict[str, 
         "first_player_share": _ratio(tally.first_player_wins, tally.games),
         "draw_share": _ratio(tally.draws, tally.games),
         "truncated_share": _ratio(tally.truncated, tally.games),
+        "resigned_share": _ratio(tally.resigned, tally.games),
+        "resigned_wrongly_share": _ratio(tally.resigned_wrongly, tally.played_on),
         "steps_per_second": losses.steps / interval,
         "policy_loss": losses.policy,
         "value_loss": losses.value,
@@ -102,6 +105,9 @@ def columns(step: int, record: dict[str, Any]) -> dict[str, str]:
         "lr": f"{record['learning_rate']:.1e}",
         "memory": f"{record['memory_gb']:.2f} GB",
     }
+    if record["resigned_share"]:
+        wrong = _percent(record["resigned_wrongly_share"])
+        shown["resigned"] = f"{_percent(record['resigned_share'])} ({wrong} wrongly)"
     if record["worker_deaths"]:
         shown["workers replaced"] = str(record["worker_deaths"])
     return shown

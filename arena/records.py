@@ -21,6 +21,7 @@ class Pairing:
         opening: actions played before anyone chooses.
         seed: what the opening, or in a tournament the whole game, is drawn from.
         start: the position that the opening begins in, as the game writes it; "" = the game's own start.
+        to_the_end: whether nobody may end it before the rules do.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Pairing:
     opening: tuple[int, ...] = ()
     seed: int = 0
     start: str = ""
+    to_the_end: bool = False
 
 
 @dataclass(frozen=True)

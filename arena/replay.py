@@ -17,7 +17,7 @@ from agents.search import shaped_returns
 from arena.arrays import normalised, spread
 from arena.records import SampleBatch
 from arena.shards import Shard
-from games import ArenaError, EndReason, Game, start_symmetries
+from games import ArenaError, Game, start_symmetries
 
 Array = np.ndarray
 
@@ -266,8 +266,8 @@ class Replay:
 
         The targets are lambda-returns (Sutton and Barto, 2018, section 12.1) for the mover. From the end of a game
         back: its shaped result, then at each ply lambda of what came after and the rest of the search's own value
-        there. Plies where nobody searched add nothing of their own. A game that we truncated, whose result nobody
-        knows, starts from its last search's value instead.
+        there. Plies where nobody searched add nothing of their own. A game that was truncated or given up, whose
+        result nobody knows, starts from its last search's value instead.
         """
         # Everything is added up as seat 0 sees it, and turned to the mover's view at the end.
         sign, played = np.empty(len(shard.moves), np.float32), []
@@ -279,9 +279,9 @@ class Replay:
         order = _longest_first(shard)
         lengths = shard.lengths[order].astype(np.int64)
         shaped = shaped_returns(shard.returns[order], lengths, self._game.spec.max_plies, self._length_weight)
-        truncated = shard.end_reasons[order] == EndReason.TRUNCATED
+        ended_early = ~shard.terminated[order]
         last = (np.cumsum(shard.lengths, dtype=np.int64) - 1)[order]
-        value = np.where(truncated, own[last], shaped[:, 0])
+        value = np.where(ended_early, own[last], shaped[:, 0])
         targets = np.empty(len(shard.moves), np.float32)
         for plies in reversed(played):
             share = np.where(searched[plies], 1 - self._config.value_lambda, 0)

@@ -12,12 +12,14 @@ import numpy as np
 
 from agents.core import Array, AsynchronousEvaluator, Evaluation, Evaluator
 from agents.search import EvaluationCache, Search, SearchConfig, SearchStats
-from arena.openings import RandomOpenings, regrets
+from arena.adjudication import Adjudication
+from arena.openings import RandomOpenings, given_up, regrets
 from arena.play import GamePool
 from arena.records import Pairing, Trajectory
 from arena.shards import Shard
 from games import ArenaError, EndReason, Game
 
+_RESIGN_PLIES = 2
 _LEAST_WEIGHT = 0.02
 """Of any ply when games branch where the search was wrong: about that of a value that is off by a seventh."""
 
@@ -39,6 +41,11 @@ class SelfPlayConfig:
     branch_regret: bool = False
     """Branch where the search was wrong, with a chance in proportion to the squared difference of its value and of what
     the game came to; otherwise in any game and at any of its plies alike."""
+    resign_value: float = 1.0
+    """A game is given up once the search has expected at least this share of a win for the same player on two plies in
+    a row; 1 = never. What was expected last is then its result."""
+    to_the_end: float = 0.1
+    """Share of the games that are played on all the same, and so show how often giving up is wrong."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -55,6 +62,8 @@ class SelfPlayConfig:
             ),
             ("opening_plies", self.opening_plies >= 0, "0 or more"),
             ("branch_plies", self.branch_plies >= 1, "at least 1"),
+            ("resign_value", 0 < self.resign_value <= 1, "more than 0, up to 1"),
+            ("to_the_end", 0 <= self.to_the_end <= 1, "from 0 to 1"),
             ("shard_positions", self.shard_positions >= 1, "at least 1"),
             ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
         )
@@ -76,6 +85,9 @@ class SelfPlayStats:
         first_player_wins: games won by seat 0.
         draws: games that the rules ended with nobody winning.
         truncated: games that were cut at the longest length.
+        resigned: games that were given up.
+        played_on: games that would have been, and were played to their end.
+        resigned_wrongly: those among ``played_on`` that came to another result.
     """
 
     search: SearchStats
@@ -86,6 +98,9 @@ class SelfPlayStats:
     first_player_wins: int
     draws: int
     truncated: int
+    resigned: int
+    played_on: int
+    resigned_wrongly: int
 
 
 class LearnableEvaluator(Evaluator, Protocol):
@@ -162,8 +177,14 @@ class SelfPlay:
             branch_plies=config.branch_plies,
         )
         self._length_weight = search_config.length_weight
-        self._pairings = _SelfPlayPairings(openings, game.spec.num_players, int(sequence.generate_state(1)[0]))
-        self._pool = GamePool(game, [self._search], self._pairings, config.slots, np.random.default_rng(search_seed))
+        self._giving_up = None
+        if config.resign_value < 1:
+            self._giving_up = Adjudication(config.resign_value, _RESIGN_PLIES, length_weight=self._length_weight)
+        to_the_end = config.to_the_end if self._giving_up else 1.0
+        seed_of_games = int(sequence.generate_state(1)[0])
+        self._pairings = _SelfPlayPairings(openings, game.spec.num_players, seed_of_games, to_the_end)
+        rng = np.random.default_rng(search_seed)
+        self._pool = GamePool(game, [self._search], self._pairings, config.slots, rng, adjudication=self._giving_up)
         self._pool.weights_version = evaluator.version
 
     def set_weights(self, weights: Mapping[str, Any], version: int) -> None:
@@ -177,12 +198,17 @@ class SelfPlay:
         wanted = self._config.shard_positions if num_positions is None else num_positions
         started, search_before = time.perf_counter(), dataclasses.replace(self._search.stats)
         finished, positions = [], 0
+        played_on = resigned_wrongly = 0
         while positions < wanted:
             for trajectory in self._pool.advance():
                 finished.append(trajectory)
                 if self._config.branch_fraction:
                     self._pairings.remember(trajectory, self._branch_weights(trajectory))
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
+                if self._giving_up and trajectory.pairing.to_the_end:
+                    winner = given_up(self._game, trajectory, self._giving_up)
+                    played_on += winner is not None
+                    resigned_wrongly += winner is not None and trajectory.returns[winner] <= 0
         shard = Shard.from_trajectories(self._game.spec, finished)
         self.stats = SelfPlayStats(
             search=self._search.stats.since(search_before),
@@ -193,6 +219,9 @@ class SelfPlay:
             first_player_wins=int((shard.returns[:, 0] > 0).sum()),
             draws=int((shard.end_reasons == EndReason.DRAW).sum()),
             truncated=int((shard.end_reasons == EndReason.TRUNCATED).sum()),
+            resigned=int((shard.end_reasons == EndReason.RESIGNATION).sum()),
+            played_on=played_on,
+            resigned_wrongly=resigned_wrongly,
         )
         return shard
 
@@ -219,10 +248,12 @@ class SelfPlay:
 
 
 class _SelfPlayPairings:
-    """An endless iterator of games in which agent 0 sits everywhere, numbered from 0 in each worker."""
+    """An endless iterator of games in which agent 0 sits everywhere, numbered from 0 in each worker; a share of them,
+    ``to_the_end``, is not to be given up."""
 
-    def __init__(self, openings: RandomOpenings, num_players: int, seed: int) -> None:
+    def __init__(self, openings: RandomOpenings, num_players: int, seed: int, to_the_end: float) -> None:
         self._openings, self._seats, self._seed = openings, (0,) * num_players, seed
+        self._to_the_end = to_the_end
         self._next_number = 0
 
     def __iter__(self) -> _SelfPlayPairings:
@@ -230,7 +261,9 @@ class _SelfPlayPairings:
 
     def __next__(self) -> Pairing:
         number, self._next_number = self._next_number, self._next_number + 1
-        return Pairing(number=number, seats=self._seats, opening=next(self._openings), seed=self._seed)
+        # Evenly spread, so that a tenth of any few hundred games is a tenth.
+        to_the_end = int((number + 1) * self._to_the_end) > int(number * self._to_the_end)
+        return Pairing(number, self._seats, next(self._openings), self._seed, to_the_end=to_the_end)
 
     def remember(self, trajectory: Trajectory, weights: Array) -> None:
         """A game that ended, from which later ones may branch where it has ``weights``."""

@@ -11,7 +11,7 @@ import pytest
 import agents
 import games
 from agents.core import Agent, ForfeitError, SearchResult
-from arena.adjudication import Adjudication
+from arena.adjudication import Adjudication, Adjudicator
 from arena.formats import Fixture, RoundRobin
 from arena.match import game_seed, match, play_fixtures
 from arena.opening_book import Openings, RandomOpeningBook
@@ -230,6 +230,16 @@ def test_the_rules_come_before_the_adjudicator() -> None:
             assert len(record.moves) == 14
 
 
+def test_what_a_win_counts_may_shrink_with_its_ply() -> None:
+    """At ply 20 of at most 42 a win counts 1 - 0.42 * 20 / 42 = 0.8, of which 0.72 is nine tenths."""
+    rules = Adjudication(resign_value=0.9, resign_plies=2, length_weight=0.42)
+    adjudicator = Adjudicator(rules, 4, 42)
+    slots, values = np.arange(4), np.array([0.725, 0.715, -0.725, np.nan])
+    assert adjudicator.ends(slots, np.zeros(4, int), values, np.full(4, 20)) == {}
+    ends = adjudicator.ends(slots, np.ones(4, int), -values, np.full(4, 20))
+    assert {slot: winner for slot, (winner, *_) in ends.items()} == {0: 0, 2: 1}
+
+
 def test_long_games_are_cut() -> None:
     records = opinions(0.5, 0.5, Adjudication(max_plies=6))
     assert {(len(r.moves), r.end_reason, r.returns, r.note) for r in records} == {
@@ -238,7 +248,14 @@ def test_long_games_are_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"resign_plies": -1}, {"draw_value": 1.5}, {"resign_value": float("nan")}, {"max_plies": -3}]
+    "settings",
+    [
+        {"resign_plies": -1},
+        {"draw_value": 1.5},
+        {"resign_value": float("nan")},
+        {"max_plies": -3},
+        {"length_weight": -0.1},
+    ],
 )
 def test_impossible_adjudication(settings: dict[str, float]) -> None:
     with pytest.raises(games.ArenaError, match="Adjudication's"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,13 @@ PLAIN = ReplayConfig(symmetries=False)
 
 def make_shard(game: Game, count: int = 20, seed: int = 0, opening: tuple[int, ...] = ()) -> Shard:
     return Shard.from_trajectories(game.spec, noisy_games(game, count, seed, opening))
+
+
+def given_up(shard: Shard) -> Shard:
+    """The same, had the player to move given up where the games were cut, whoever might have won."""
+    returns = np.where(shard.terminated[:, None], shard.returns, np.float32([[1, -1]]))
+    reasons = np.where(shard.terminated, shard.end_reasons, np.int8(EndReason.RESIGNATION))
+    return dataclasses.replace(shard, returns=returns, end_reasons=reasons)
 
 
 def slow_samples(game: Game, shard: Shard, config: ReplayConfig, length_weight: float) -> dict[bytes, set[bytes]]:
@@ -87,7 +95,7 @@ def slow_value_targets(game: Game, trajectory: Trajectory, decay: float, length_
                 total += left * (1 - decay) * (root if seats[later] == seat else -root)
                 left *= decay
         last = result[seat]
-        if trajectory.end_reason == EndReason.TRUNCATED:
+        if trajectory.end_reason in (EndReason.TRUNCATED, EndReason.RESIGNATION):
             last = trajectory.root_values[-1] * (1 if seats[-1] == seat else -1)
         targets.append(total + left * last)
     return targets
@@ -99,16 +107,19 @@ def key_of(observation: np.ndarray, mask: np.ndarray, policy: np.ndarray) -> byt
 
 @pytest.mark.parametrize("symmetries", [False, True])
 @pytest.mark.parametrize("length_weight", [0.0, 0.3])
-@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "cut", "extra turns"])
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "cut", "given up", "extra turns"])
 def test_samples_are_those_of_a_slow_rebuild(name: str, symmetries: bool, length_weight: float) -> None:
     others = {
         "cut": shortened("connect_four", 9),
+        "given up": shortened("connect_four", 9),
         "extra turns": OneRoot(5, depth=8),
     }
     game = others.get(name) or games.make(name)
     config = ReplayConfig(symmetries=symmetries, value_lambda=0.7)
     opening = () if name == "extra turns" else (3,)
     shards = [make_shard(game, 12, seed, opening) for seed in range(3)]
+    if name == "given up":
+        shards = [given_up(shard) for shard in shards]
     expected: dict[bytes, set[bytes]] = {}
     for shard in shards:
         for key, values in slow_samples(game, shard, config, length_weight).items():

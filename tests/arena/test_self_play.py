@@ -13,7 +13,7 @@ from agents.search import SearchConfig
 from arena.play import ResumeError
 from arena.self_play import SelfPlay, SelfPlayConfig
 from arena.shards import Shard, read_shard, write_shard
-from games import ArenaError, Game
+from games import ArenaError, EndReason, Game
 from tests.arena.helpers import assert_same
 from tests.arena.test_play import through_a_file
 
@@ -121,20 +121,54 @@ def test_only_full_searches_are_learned_from() -> None:
 
 @pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
 @pytest.mark.parametrize("reuse_tree", [False, True])
-def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool) -> None:
+@pytest.mark.parametrize("resign_value", [0.3, 1.0])
+def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool, resign_value: float) -> None:
     game = games.make(name)
     search = SearchConfig(simulations=8, reuse_tree=reuse_tree)
-    straight = make(game, search=search)
+    config = dataclasses.replace(CONFIG, resign_value=resign_value, to_the_end=0.5)
+    straight = make(game, config=config, search=search)
     straight.play()
     state = through_a_file(straight.state())
     expected: list[Shard] = [straight.play()]
     straight.set_weights(weights_for(game, 2), 2)
     expected.append(straight.play())
-    resumed = make(game, seed=99, search=search)
+    resumed = make(game, seed=99, config=config, search=search)
     resumed.restore(state)
     assert_same(resumed.play(), expected[0])
     resumed.set_weights(weights_for(game, 2), 2)
     assert_same(resumed.play(), expected[1])
+
+
+@pytest.mark.parametrize("length_weight", [0.0, 0.3])
+def test_games_are_given_up_but_for_some(length_weight: float) -> None:
+    """Whatever is given up has been expected on two plies, and what is played on says how often that was wrong."""
+    game = games.make("connect_four")
+    search = SearchConfig(simulations=8, length_weight=length_weight)
+    config = dataclasses.replace(CONFIG, resign_value=0.2, to_the_end=0.25, shard_positions=2000)
+    worker = make(game, config=config, search=search)
+    stats, shard = (worker.play(), worker.stats)[::-1]
+    assert stats is not None
+    assert stats.resigned == (shard.end_reasons == EndReason.RESIGNATION).sum() > 20
+    played_on = wrong = 0
+    for trajectory in shard.trajectories():
+        value, number = trajectory.root_values, trajectory.pairing.number
+        win = 0.2 * (1 - length_weight * np.arange(1, len(value) + 1) / game.spec.max_plies)
+        wins = np.stack([value * (-1) ** np.arange(len(value)) * sign >= win for sign in (1, -1)])
+        twice = wins[:, 1:] & wins[:, :-1]
+        if (number + 1) * 0.25 % 1 == 0:
+            assert trajectory.terminated
+            when = np.argmax(twice.any(axis=0)) if twice[:, :-1].any() else -1
+            if when >= 0:
+                played_on += 1
+                wrong += trajectory.returns[int(np.argmax(twice[:, when]))] <= 0
+        else:
+            assert not twice[:, :-1].any()
+            if not trajectory.terminated:
+                winner = int(np.argmax(twice[:, -1]))
+                assert twice[winner, -1]
+                assert trajectory.returns.tolist() == [1 - 2 * winner, 2 * winner - 1]
+    assert (stats.played_on, stats.resigned_wrongly) == (played_on, wrong)
+    assert played_on > 5
 
 
 def test_without_regret_games_branch_alike_whatever_their_length() -> None:
