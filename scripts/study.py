@@ -52,6 +52,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "simulations 64": ("--search.simulations", "64"),
         "PUCT, 32 simulations": ("--search.policy", "puct"),
         "PUCT, 64 simulations": ("--search.policy", "puct", "--search.simulations", "64"),
+        "PUCT, 32 simulations, forced playouts": ("--search.policy", "puct", "--search.forced-playouts", "2.0"),
         "playout cap: 64, else 8": ("--search.simulations", "64", "--search.fast-simulations", "8"),
         "c_scale 0.1": ("--search.c-scale", "0.1"),
         "c_scale 0.5": ("--search.c-scale", "0.5"),
@@ -81,6 +82,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "branches anywhere alike": ("--self-play.no-branch-regret",),
         "one random ply after a branch": ("--self-play.branch-plies", "1"),
         "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
+        "lost games are given up": ("--self-play.resign-value", "0.9"),
     },
     "network": {
         "2x32": ("--network.blocks", "2", "--network.channels", "32"),

@@ -35,6 +35,9 @@ class SearchConfig:
     """PUCT: concentration of the root noise; about 10 divided by the usual number of legal moves."""
     dirichlet_fraction: float = 0.25
     """PUCT: share of the root prior that is noise."""
+    forced_playouts: float = 0.0
+    """PUCT, where there is noise: a root move that has been tried is tried sqrt(forced_playouts * prior * simulations)
+    times, and what that was spent on in vain is left out of the policy target (Wu, 2019, with 2); 0 = off."""
     add_noise: bool = True
     """Explore at the root (Gumbel or Dirichlet noise). Off when playing to win."""
     noise_plies: int | None = None
@@ -61,6 +64,7 @@ class SearchConfig:
             ("noise_plies", self.noise_plies is None or self.noise_plies >= 0, "0 or more"),
             ("temperature", self.temperature >= 0, "0 or more"),
             ("dirichlet_alpha", self.dirichlet_alpha > 0, "more than 0"),
+            ("forced_playouts", self.forced_playouts >= 0, "0 or more"),
             ("dirichlet_fraction", 0 <= self.dirichlet_fraction <= 1, "from 0 to 1"),
             ("length_weight", 0 <= self.length_weight < 1, "from 0 to less than 1"),
             ("full_probability", 0 < self.full_probability <= 1, "more than 0, up to 1"),

@@ -466,18 +466,18 @@ class Search:
         values = np.empty(len(rows), dtype=np.float32)
         trees_args = (self._tree, rows, self._rule, self._noise)
         select.summarise_roots(*trees_args, actions, weights, visits, values)
+        if len(drawn := np.flatnonzero(~np.isnan(self._draws[rows]))):
+            actions[drawn] = self._sampled(weights[drawn], self._draws[rows[drawn]])
         if self.config.fast_simulations:
             weights[self._budget[rows] == self.config.fast_simulations] = 0.0
-        if len(drawn := np.flatnonzero(~np.isnan(self._draws[rows]))):
-            actions[drawn] = self._sampled(visits[drawn], self._draws[rows[drawn]])
         self.stats.moves += len(rows)
         self.stats.simulations += int(self._budget[rows].sum())
         return SearchResult(action=actions, action_weights=weights, value=values, visit_counts=visits)
 
-    def _sampled(self, visit_counts: Array, draws: Array) -> Array:
-        """The action of each row ``[K, A]`` that ``draws`` ``[K]`` picks from visits ** (1 / temperature)."""
-        visits = visit_counts / visit_counts.max(axis=1, keepdims=True)
-        shares = visits ** (1.0 / self.config.temperature)
+    def _sampled(self, weights: Array, draws: Array) -> Array:
+        """The action of each row ``[K, A]`` that ``draws`` ``[K]`` picks from shares of visits ** (1 / temperature)."""
+        weights = weights.astype(np.float64)
+        shares = (weights / weights.max(axis=1, keepdims=True)) ** (1.0 / self.config.temperature)
         cumulative = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
         return np.argmax(cumulative > draws[:, None] * cumulative[:, -1:], axis=1)
 

@@ -27,14 +27,16 @@ class Rule(NamedTuple):
     c_base: float
     fpu_reduction: float
     noise_fraction: float
+    forced_playouts: float
 
     @staticmethod
     def of(config: SearchConfig) -> Rule:
         policy = GUMBEL if config.policy == "gumbel" else PUCT
-        fraction = config.dirichlet_fraction if config.add_noise else 0.0
-        return Rule(
-            policy, config.c_visit, config.c_scale, config.c_init, config.c_base, config.fpu_reduction, fraction
-        )
+        fraction, forced = config.dirichlet_fraction, config.forced_playouts
+        if not config.add_noise:
+            fraction = forced = 0.0
+        values = config.c_visit, config.c_scale, config.c_init, config.c_base, config.fpu_reduction
+        return Rule(policy, *values, fraction, forced)
 
 
 def considered_visits(max_considered: int, simulations: int) -> np.ndarray:
@@ -67,26 +69,69 @@ def halving(considered: int, simulations: int) -> list[int]:
 
 
 @kernel
-def puct_edge(tree, s, node, rule, noise):
-    """The edge with the highest Q + U. ``noise`` ``[A]`` is mixed into the prior at the root."""
+def explored_prior(tree, s, node, e, rule, noise):
+    """The prior of an edge; at the root, mixed with ``noise`` ``[A]``."""
+    prior = np.float64(tree.prior[s, e])
+    if node == 0 and rule.noise_fraction > 0.0:
+        prior = (1.0 - rule.noise_fraction) * prior + rule.noise_fraction * noise[tree.action[s, e]]
+    return prior
+
+
+@kernel
+def exploration(tree, s, node, rule):
+    """A node's mean value, its visits ``N`` with its own evaluation, and ``c(N) sqrt(N)``."""
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
     visits, value_sum = 1, np.float64(tree.raw_value[s, node])
     for e in range(first, first + count):
         visits += tree.visits[s, e]
         value_sum += tree.value_sum[s, e]
-    unvisited = value_sum / visits - rule.fpu_reduction
-    explore = (np.log((1.0 + visits + rule.c_base) / rule.c_base) + rule.c_init) * np.sqrt(np.float64(visits))
+    rate = np.log((1.0 + visits + rule.c_base) / rule.c_base) + rule.c_init
+    return value_sum / visits, visits, rate * np.sqrt(np.float64(visits))
+
+
+@kernel
+def forced_squared(tree, s, e, rule, noise, visits):
+    """The square of how often a root edge must have been tried once it has been; ``visits`` has the root's own."""
+    if rule.forced_playouts == 0.0 or noise[tree.action[s, e]] == 0.0:
+        return 0.0
+    return rule.forced_playouts * explored_prior(tree, s, 0, e, rule, noise) * (visits - 1)
+
+
+@kernel
+def puct_edge(tree, s, node, rule, noise):
+    """The edge with the highest Q + U; at the root, before it the first that lacks forced playouts."""
+    value, visits, explore = exploration(tree, s, node, rule)
+    unvisited = value - rule.fpu_reduction
+    first, count = tree.edge_start[s, node], tree.edge_count[s, node]
     best, best_score = first, -np.inf
     for e in range(first, first + count):
-        prior = np.float64(tree.prior[s, e])
-        if node == 0 and rule.noise_fraction > 0.0:
-            prior = (1.0 - rule.noise_fraction) * prior + rule.noise_fraction * noise[tree.action[s, e]]
         n = tree.visits[s, e]
+        if node == 0 and n > 0 and n * n < forced_squared(tree, s, e, rule, noise, visits):
+            return e
+        prior = explored_prior(tree, s, node, e, rule, noise)
         q = tree.value_sum[s, e] / n if n > 0 else unvisited
         score = q + explore * prior / (1.0 + n)
         if score > best_score:
             best, best_score = e, score
     return best
+
+
+@kernel
+def visits_without_forced(tree, s, e, best, rule, noise):
+    """The visits of root edge ``e`` but for those forced playouts without which it would still not have been preferred
+    to ``best``, the most visited one; one visit that is left says nothing (Wu, 2019, section 3.2)."""
+    n = tree.visits[s, e]
+    if e == best or n == 0 or rule.forced_playouts == 0.0:
+        return n
+    _, visits, explore = exploration(tree, s, 0, rule)
+    most = tree.visits[s, best]
+    to_beat = tree.value_sum[s, best] / most + explore * explored_prior(tree, s, 0, best, rule, noise) / (1.0 + most)
+    prior, q = explored_prior(tree, s, 0, e, rule, noise), tree.value_sum[s, e] / n
+    for _ in range(int(np.sqrt(forced_squared(tree, s, e, rule, noise, visits)))):
+        if n == 0 or q + explore * prior / n >= to_beat:
+            break
+        n -= 1
+    return n if n > 1 else 0
 
 
 @kernel
@@ -199,7 +244,7 @@ def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits
     """What the finished searches say: best move, policy target, visit counts and value of each root ``[K]``.
 
     Gumbel: the best of the most visited moves; softmax(logit + sigma(completed Q)); its expected completed Q.
-    PUCT: the most visited move; the visit distribution; the mean value of all simulations.
+    PUCT: the most visited move; the visit distribution without forced playouts; the mean value of all simulations.
     """
     for k in range(len(rows)):
         s = rows[k]
@@ -214,11 +259,16 @@ def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits
             highest = max(highest, improved_logit(tree, s, e, mixed, most, rule))
             most_now = max(most_now, tree.visits[s, e] - tree.start_visits[s, e])
         if rule.policy == PUCT:
-            best = first
+            best, total = first, 0
             for e in range(first, first + count):
-                out_weights[k, tree.action[s, e]] = tree.visits[s, e] / max(visits, 1)
                 if tree.visits[s, e] > tree.visits[s, best]:
                     best = e
+            for e in range(first, first + count):
+                n = visits_without_forced(tree, s, e, best, rule, noise[s])
+                out_weights[k, tree.action[s, e]] = n
+                total += n
+            for e in range(first, first + count):
+                out_weights[k, tree.action[s, e]] /= max(total, 1)
             out_action[k] = tree.action[s, best]
             out_value[k] = value_sum / (1.0 + visits)
         else:

@@ -53,13 +53,41 @@ class Node:
         return {a: weights[a] / sum(weights.values()) for a in self.actions}
 
 
+def puct_parts(node, config, is_root, noise):
+    """The exploration factor, the priors, and how often each move must be visited once it has been."""
+    n = sum(node.visits.values())
+    explore = (math.log((2 + n + config.c_base) / config.c_base) + config.c_init) * math.sqrt(1 + n)
+    share = config.dirichlet_fraction if is_root and config.add_noise else 0.0
+    priors = {a: (1 - share) * node.prior[a] + share * noise[a] for a in node.actions}
+    force = config.forced_playouts if is_root and config.add_noise else 0.0
+    return explore, priors, {a: math.sqrt(force * priors[a] * n) if noise[a] else 0.0 for a in node.actions}
+
+
+def target(node, config, noise):
+    """PUCT's policy target: visits, without the forced ones that the others did not make worth their while."""
+    visits, most = dict(node.visits), max(node.actions, key=lambda a: node.visits[a])
+    explore, priors, forced = puct_parts(node, config, True, noise)
+
+    def score(a, n):
+        return node.q(a, 0.0) + explore * priors[a] / (1 + n)
+
+    for a in node.actions:
+        for _ in range(int(forced[a])):
+            if a != most and visits[a] and score(a, visits[a] - 1) < score(most, visits[most]):
+                visits[a] -= 1
+        if a != most and visits[a] == 1 and any(forced.values()):
+            visits[a] = 0
+    return {a: visits[a] / sum(visits.values()) for a in node.actions}
+
+
 def choose(node, config, is_root, noise, wanted):
     n = sum(node.visits.values())
     if config.policy == "puct":
         unvisited = (node.value + sum(node.sums.values())) / (1 + n) - config.fpu_reduction
-        explore = (math.log((2 + n + config.c_base) / config.c_base) + config.c_init) * math.sqrt(1 + n)
-        share = config.dirichlet_fraction if is_root and config.add_noise else 0.0
-        priors = {a: (1 - share) * node.prior[a] + share * noise[a] for a in node.actions}
+        explore, priors, forced = puct_parts(node, config, is_root, noise)
+        for a in node.actions:
+            if 0 < node.visits[a] < forced[a]:
+                return a
         return max(node.actions, key=lambda a: node.q(a, unvisited) + explore * priors[a] / (1 + node.visits[a]))
     if is_root:
         logits = node.improved_logits(config)

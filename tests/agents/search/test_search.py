@@ -13,6 +13,7 @@ from agents.search.select import considered_visits
 from games import ArenaError
 from tests.agents.search.random_tree import HashEvaluator, RandomTree
 from tests.agents.search.reference import search as reference_search
+from tests.agents.search.reference import target as reference_target
 
 NO_JIT = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 NUM_TREES = 3 if NO_JIT else 60
@@ -20,6 +21,7 @@ CONFIGS = {
     "gumbel": SearchConfig(policy="gumbel", simulations=48, max_considered=4, c_scale=0.1),
     "gumbel_wide": SearchConfig(policy="gumbel", simulations=20, max_considered=16, length_weight=0.5),
     "puct": SearchConfig(policy="puct", simulations=48, temperature=0),
+    "puct_forced": SearchConfig(policy="puct", simulations=60, forced_playouts=2.0, temperature=0),
     "puct_quiet": SearchConfig(policy="puct", simulations=80, add_noise=False, fpu_reduction=0.0, temperature=0),
 }
 pytestmark = pytest.mark.nojit
@@ -42,17 +44,17 @@ def budgets(config: SearchConfig, rows: int) -> np.ndarray:
     return np.full(rows, config.simulations)
 
 
-def assert_same_as_reference(game, config, result, row, root, action):
+def assert_same_as_reference(game, config, result, row, root, action, noise):
     visits = [root.visits.get(a, 0) for a in range(game.spec.num_actions)]
     assert result.visit_counts[row].tolist() == visits
     assert result.action[row] == action
     if config.policy == "puct":
         value = (root.value + sum(root.sums.values())) / (1 + sum(visits))
-        target = np.array(visits) / sum(visits)
+        policy = reference_target(root, config, noise)
     else:
         policy, mixed = root.improved_policy(config), root.mixed_value()
         value = sum(policy[a] * root.q(a, mixed) for a in root.actions)
-        target = np.array([policy.get(a, 0.0) for a in range(game.spec.num_actions)])
+    target = np.array([policy.get(a, 0.0) for a in range(game.spec.num_actions)])
     np.testing.assert_allclose(result.value[row], value, atol=1e-6)
     np.testing.assert_allclose(result.action_weights[row], target, atol=1e-6)
 
@@ -72,7 +74,7 @@ def test_same_visits_as_the_reference_on_random_trees(config, cached):
             root, action = reference_search(
                 game, evaluator, config, states[row : row + 1], noise[row], config.simulations
             )
-            assert_same_as_reference(game, config, result, row, root, action)
+            assert_same_as_reference(game, config, result, row, root, action, noise[row])
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
@@ -88,7 +90,7 @@ def test_a_reused_tree_goes_on_where_the_reference_goes_on(config):
             noise = root_noise(config, game, 1, seed * 10 + move)
             result = search.run(state, noise, budgets(config, 1), slots)
             root, action = reference_search(game, evaluator, config, state, noise[0], config.simulations, root)
-            assert_same_as_reference(game, config, result, 0, root, action)
+            assert_same_as_reference(game, config, result, 0, root, action, noise[0])
             state = state.copy()
             game.step(state, np.array([action]))
             root = root.children[action]
