@@ -282,6 +282,7 @@ def write_up(options: Options, runs: list[Run], ratings: RatingTable) -> None:
 def as_markdown(options: Options, rows: list[Row], ratings: RatingTable, guessed: tuple[float, float]) -> str:
     """The write-up."""
     machine = detect()
+    threads = options.threads or machine.cores
     elo = {name: ratings.elo[ratings.names.index(name)] for name in ANCHORS}
     lines = [
         "# Five backbones on the positions of eight stones",
@@ -291,7 +292,8 @@ def as_markdown(options: Options, rows: list[Row], ratings: RatingTable, guessed
         f"Four set {options.epochs:g} times, as they are or mirrored; {options.seeds} seed(s) each, mean ± standard "
         f"deviation over them. Accuracy, log-loss (nats) and calibration error are of win, draw or loss with perfect "
         f"play, on test positions; whoever only knows the shares of the three is right in {guessed[0]:.1%}, with a "
-        f"log-loss of {guessed[1]:.3f}. Minutes are of training on {machine.cores} core(s) of: {machine.processor}.",
+        f"log-loss of {guessed[1]:.3f}. Minutes are of training with {threads} thread(s) of PyTorch on: "
+        f"{machine.processor}.",
         "",
         "| backbone | parameters | test accuracy, % | log-loss | calibration error, % | minutes | Elo |",
         "|---|---:|---:|---:|---:|---:|---:|",
