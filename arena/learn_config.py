@@ -16,7 +16,7 @@ import tyro
 
 from agents.networks.core import NetworkConfig
 from arena.config import ConfigError, OptimizerConfig, merge, network_of, read_toml
-from arena.datasets import DATASETS, Source, kind_of
+from arena.datasets import DATASETS, SETS, Source, kind_of
 from arena.machine import GIGABYTE, detect
 
 PRESETS = "learn_presets.toml"
@@ -51,6 +51,9 @@ class LearnConfig:
     """Go on with a run that stopped, however it stopped."""
     data: Path | None = None
     """Where the data lies: a folder that is searched, or the one file; by default $ARENA_DATA, or ./data."""
+    game: str = ""
+    """Games of people: their game with options, if it is to be played with them; go_19x19:history=3 lets a network see
+    the last three positions, and so the last two moves."""
     minutes: float = 10.0
     """Minutes of training in all, those before a resume included."""
     max_steps: int | None = None
@@ -90,7 +93,8 @@ class LearnConfig:
     @property
     def source(self) -> Source:
         """The data as the network of this run reads it."""
-        return Source(self.dataset, self.data, self.network.reads, self.network.context, self.augment)
+        network = self.network
+        return Source(self.dataset, self.data, network.reads, network.context, self.augment, self.game)
 
     @property
     def num_workers(self) -> int:
@@ -121,6 +125,8 @@ class LearnConfig:
         ):
             if not value > 0:
                 raise ConfigError(f"--{name} is {value}; it must be above zero.")
+        if self.game and self.dataset not in SETS:
+            raise ConfigError(f"--game is {self.game}; {self.dataset} has no games of people: leave it out.")
         if self.max_steps is not None and self.epochs is not None:
             raise ConfigError("--max-steps and --epochs both say when to stop; give one of them.")
         if self.workers is not None and self.workers < 0:

@@ -14,7 +14,7 @@ from agents.histories import as_seen
 from agents.networks.files import find_network, load_network
 from agents.networks.insight import Probe, activations, untrained
 from arena import drawing
-from arena.datasets import SequenceBatch, Source, open_dataset
+from arena.datasets import SequenceBatch, open_dataset
 from arena.datasets.games_of_others import SequenceDataset
 from arena.view import ShowError, View
 
@@ -111,7 +111,7 @@ def probe_board(view: View, num_games: int = PROBE_GAMES) -> Reading:
     the mover's or the other's."""
     config, metadata = view.config, view.metadata
     dataset = open_dataset(dataclasses.replace(config.source, augment=False))
-    planes = open_dataset(Source(config.dataset, config.data, "positions", config.network.context, augment=False))
+    planes = open_dataset(dataclasses.replace(config.source, reads="positions", augment=False))
     assert isinstance(dataset, SequenceDataset)
     if metadata.config.sequence != "moves":
         raise ShowError(f"{view.run} reads the boards themselves, so there is nothing to probe.")

@@ -19,13 +19,14 @@ from arena.datasets.core import (
     SequenceBatch,
     Source,
 )
-from arena.datasets.games_of_others import open_games
+from arena.datasets.games_of_others import SETS, open_games
 from arena.datasets.pictures import open_pictures
 from games import UnknownNameError
 from games.registry import unknown_name
 
 __all__ = [
     "DATASETS",
+    "SETS",
     "SPLITS",
     "Answers",
     "Dataset",

@@ -37,6 +37,7 @@ class Source:
         reads: what the network reads: ``"planes"``, ``"moves"`` or ``"positions"``.
         context: how many tokens it sees, where it reads a sequence.
         augment: whether to show training examples as symmetry, or a small shift of a picture, changes them.
+        game: the game that records are read as, with options that show the network more of it; "" = without.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Source:
     reads: str = "planes"
     context: int = 0
     augment: bool = True
+    game: str = ""
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,14 @@ def open_games(source: Source, name: str) -> PositionDataset | SequenceDataset:
     """The set ``name`` of ``SETS``, as the network of ``source`` reads it.
 
     Raises:
-        DatasetError: no files, or no games in them.
+        DatasetError: no files, or no games in them, or they are games of something else than ``source`` says.
     """
     chosen = SETS[name]
+    if source.game and source.game.partition(":")[0] != chosen.game:
+        raise DatasetError(f"{name} has games of {chosen.game}, not of {source.game!r}; options may follow its name.")
     files = find_files(name, source.data, [chosen.pattern], chosen.origin)
-    game = games.make(chosen.game)
-    arrays = cached(f"{name}-{game.spec.version}", VERSION, files, lambda: collect(game, read_files(game, files)))
+    plain, game = games.make(chosen.game), games.make(source.game or chosen.game)
+    arrays = cached(f"{name}-{plain.spec.version}", VERSION, files, lambda: collect(plain, read_files(plain, files)))
     if source.reads == "planes":
         return PositionDataset(game, arrays, augment=source.augment)
     return SequenceDataset(game, arrays, source.reads, source.context, augment=source.augment)

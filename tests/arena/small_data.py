@@ -11,7 +11,8 @@ import numpy as np
 
 import games
 from arena.learn_config import LearnConfig, preset
-from games.records import GameRecord, write
+from games import EndReason
+from games.records import GameRecord, sgf, write
 from games.sampling import sample_legal
 
 
@@ -42,6 +43,24 @@ def write_wthor(directory: Path, records: list[GameRecord]) -> Path:
     """A folder with one year of WTHOR."""
     directory.mkdir(parents=True, exist_ok=True)
     write(directory / "WTH_1999.wtb", records)
+    return directory
+
+
+def write_kgs(directory: Path, count: int, plies: int, seed: int) -> Path:
+    """A folder with one archive of KGS: random games of Go of so many moves, after which somebody gave up."""
+    game, rng = games.make("go_19x19"), np.random.default_rng(seed)
+    states, moves = game.init(count), []
+    for _ in range(plies):
+        mask = game.legal_action_mask(states)
+        mask[:, -1] = False  # nobody passes
+        moves.append(sample_legal(mask, rng))
+        game.step(states, moves[-1])
+    directory.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(directory / "KGS-2000.tar.gz", "w:gz") as archive:
+        for row, played in enumerate(np.stack(moves, axis=1)):
+            returns = np.array([1.0, -1.0]) * (1 if row % 2 else -1)
+            record = GameRecord(game.spec.name, played, returns=returns, end=EndReason.RESIGNATION)
+            add(archive, f"{row}.sgf", sgf.dumps(record).encode())
     return directory
 
 

@@ -31,7 +31,7 @@ from arena.datasets.pictures import PictureDataset, shifted
 from arena.datasets.stream import Stream
 from games import UnknownNameError, start_symmetries
 from games.connect_four_solver import Solver
-from tests.arena.small_data import add, jpeg, random_othello, write_pictures, write_wthor
+from tests.arena.small_data import add, jpeg, random_othello, write_kgs, write_pictures, write_wthor
 
 OTHELLO = games.make("othello")
 
@@ -276,6 +276,28 @@ def test_changed_files_are_read_again(tmp_path: Path) -> None:
     (tmp_path / "WTH_1999.wtb").unlink()
     write_wthor(tmp_path, random_othello(50, seed=5))
     assert sum(sequences(tmp_path).sizes.values()) == 50
+
+
+# ---- options of the game ---------------------------------------------------------------------------------------------
+
+
+def test_a_game_with_options_shows_the_same_moves(tmp_path: Path) -> None:
+    """With ``history=3`` the planes of a move hold the boards before it as the planes of the moves before hold them."""
+    data = write_kgs(tmp_path, count=40, plies=6, seed=0)
+    plain, longer = (open_dataset(Source("kgs", data, augment=False, game=name)) for name in ("", "go_19x19:history=3"))
+    assert longer.spec.name == "go_19x19:history=3"
+    assert plain.sizes == longer.sizes
+    indices = np.arange(12)
+    a, b = plain.batch("train", indices), longer.batch("train", indices)
+    np.testing.assert_array_equal(a.policy_target, b.policy_target)
+    np.testing.assert_array_equal(a.value_target, b.value_target)
+    np.testing.assert_array_equal(a.observation[:, :2], b.observation[:, :2])
+    for ply in range(2, 6):
+        for age in (1, 2):
+            then = b.observation[ply - age, :2]
+            np.testing.assert_array_equal(b.observation[ply, 2 * age : 2 * age + 2], then[::-1] if age == 1 else then)
+    with pytest.raises(DatasetError, match="kgs has games of go_19x19, not of 'go_9x9'; options may follow its name"):
+        open_dataset(Source("kgs", data, game="go_9x9"))
 
 
 # ---- streams ---------------------------------------------------------------------------------------------------------
