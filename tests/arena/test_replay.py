@@ -26,7 +26,7 @@ def make_shard(game: Game, count: int = 20, seed: int = 0, opening: tuple[int, .
 
 def given_up(shard: Shard) -> Shard:
     """The same, had the player to move given up where the games were cut, whoever might have won."""
-    returns = np.where(shard.terminated[:, None], shard.returns, np.float32([[1, -1]]))
+    returns = np.where(shard.terminated[:, None], shard.returns, np.array([[1, -1]], np.float32))
     reasons = np.where(shard.terminated, shard.end_reasons, np.int8(EndReason.RESIGNATION))
     return dataclasses.replace(shard, returns=returns, end_reasons=reasons)
 

@@ -146,7 +146,8 @@ def test_games_are_given_up_but_for_some(length_weight: float) -> None:
     search = SearchConfig(simulations=8, length_weight=length_weight)
     config = dataclasses.replace(CONFIG, resign_value=0.2, to_the_end=0.25, shard_positions=2000)
     worker = make(game, config=config, search=search)
-    stats, shard = (worker.play(), worker.stats)[::-1]
+    shard = worker.play()
+    stats = worker.stats
     assert stats is not None
     assert stats.resigned == (shard.end_reasons == EndReason.RESIGNATION).sum() > 20
     played_on = wrong = 0
