@@ -1,12 +1,13 @@
-"""What each setting of the Connect Four preset is worth: one factor at a time, several seeds, equal time on one core.
+"""What each setting of the Connect Four preset is worth: one factor at a time, several seeds, equal time beside it.
 
     python -m scripts.study                          # runs what docs/study.jsonl does not hold yet, hours in all
     python -m scripts.study --only "simulations 16" --seeds 3
     python -m scripts.study --report                 # writes docs/study.md and docs/study.svg from docs/study.jsonl
 
-Every run is one self-play worker and the learner on one core, for the same number of minutes, with nothing else on that
-core; as many go side by side as there are cores. Then the final network is held against the solved positions. Stop it
-whenever you like: what is finished is in docs/study.jsonl, and the same command goes on with the rest.
+Every run is one self-play worker and the learner on one core, for the same number of minutes, and beside it on another
+core, at the same time and with the same seed, runs the preset: a shared machine is twice as fast in one minute as in
+the next, which only pairs survive. (On a single core they go one after the other.) Then both networks are held against
+the solved positions. Stop it whenever you like: what is finished is in docs/study.jsonl, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ import games
 from agents.files import write_atomically
 from agents.network_evaluator import use_one_thread
 from arena import accuracy
-from games import ArenaError, solved
+from arena.datasets import connect_four as eight_stones
+from games import ArenaError, Game, solved
 from scripts.program import start, svg_figure
 
 GAME = "connect_four"
 BASELINE = "the preset"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RESULTS = DOCS / "study.jsonl"
-MEASURES = ("raw_kept", "raw_best", "kept", "best", "value")
+MEASURES = ("raw_kept", "raw_best", "kept", "best", "value", "eight")
 SIMULATIONS = 64
 FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
-    "": {BASELINE: ()},
     "search": {
         "simulations 8": ("--search.simulations", "8"),
         "simulations 16": ("--search.simulations", "16"),
@@ -114,14 +115,14 @@ class Options:
     seeds: int = 2
     """Seeds of each arm, from 0."""
     only: tuple[str, ...] = ()
-    """Arms to run, by name; by default all. The preset itself is always one of them."""
+    """Arms to run, by name; by default all."""
     results: Path = RESULTS
     """The file that results are added to."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run of the study."""
+    """One arm with one seed, the preset beside it."""
 
     arm: str
     flags: tuple[str, ...]
@@ -145,7 +146,7 @@ def planned(options: Options) -> Iterator[Run]:
             raise ArenaError(f"There is no arm {name!r}; there are: {', '.join(arms)}.")
     for seed in range(options.seeds):
         for name, flags in arms.items():
-            if not options.only or name in options.only or name == BASELINE:
+            if not options.only or name in options.only:
                 yield Run(name, flags, seed, options.minutes)
 
 
@@ -154,41 +155,54 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def perform(run: Run, core: int) -> dict[str, Any]:
-    """Trains on ``core``, measures the final network, and returns the result as one record."""
+def perform(run: Run, cores: tuple[int, ...]) -> dict[str, Any]:
+    """Trains the arm and the preset, each on one of ``cores``, and returns what came of both as one record."""
+    with ThreadPoolExecutor(len(cores)) as executor:
+        jobs = [
+            executor.submit(train_and_measure, run, flags, cores[number % len(cores)])
+            for number, flags in enumerate((run.flags, ()))
+        ]
+        found, beside = (job.result() for job in jobs)
+    facts = {"arm": run.arm, "flags": run.flags, "seed": run.seed, "minutes": run.minutes}
+    return {**facts, "found": found, "preset": beside}
+
+
+def train_and_measure(run: Run, flags: tuple[str, ...], core: int) -> dict[str, Any]:
+    """Trains on ``core`` and says what the final network knows."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "run"
         command = [sys.executable, "-m", "scripts.study_run", str(core), GAME, "--run", str(directory)]
         command += ["--judge.no-enabled", "--workers", "1", "--minutes", str(run.minutes), "--seed", str(run.seed)]
-        done = subprocess.run([*command, *run.flags], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ArenaError(f"The run {run.arm!r} ended with exit code {done.returncode}: {done.stderr[-500:]}")
-        return {"arm": run.arm, "flags": run.flags, "seed": run.seed, "minutes": run.minutes, **json.loads(done.stdout)}
+        return json.loads(done.stdout)
 
 
 def run_all(options: Options) -> None:
-    """Runs what is missing, one run on each core, and adds each result to the file as it comes."""
+    """Runs what is missing, one pair on every two cores, and adds each result to the file as it comes."""
     have = {(row["arm"], row["seed"], row["minutes"]) for row in read_results(options.results)}
     missing = [run for run in planned(options) if run.key not in have]
-    cores: SimpleQueue[int] = SimpleQueue()
     available = sorted(os.sched_getaffinity(0))
-    for core in available:
-        cores.put(core)
-    hours = len(missing) * (options.minutes + 1) / len(available) / 60
-    print(f"{len(missing)} runs to go, {len(have)} done; about {hours:.1f} hours on {len(available)} core(s).")
+    pairs = list(zip(available[::2], available[1::2], strict=False)) or [(available[0],)]
+    free: SimpleQueue[tuple[int, ...]] = SimpleQueue()
+    for pair in pairs:
+        free.put(pair)
+    hours = len(missing) * (options.minutes + 1) * (2 / len(pairs[0])) / len(pairs) / 60
+    print(f"{len(missing)} pairs to go, {len(have)} done; about {hours:.1f} hours on {len(available)} core(s).")
 
     def work(run: Run) -> None:
-        core = cores.get()
+        cores = free.get()
         try:
-            record = perform(run, core)
+            record = perform(run, cores)
         finally:
-            cores.put(core)
+            free.put(cores)
         with options.results.open("a") as file:
             file.write(json.dumps(record) + "\n")
-        figures = ", ".join(f"{name} {100 * record[name]:.1f}" for name in MEASURES)
-        print(f"{run.arm}, seed {run.seed}: {record['steps']} steps; {figures}", flush=True)
+        figures = ", ".join(f"{m} {100 * record['found'][m]:.1f} ({100 * record['preset'][m]:.1f})" for m in MEASURES)
+        print(f"{run.arm}, seed {run.seed}: {figures}", flush=True)
 
-    with ThreadPoolExecutor(len(available)) as executor:
+    with ThreadPoolExecutor(len(pairs)) as executor:
         for _ in executor.map(work, missing):
             pass
 
@@ -198,40 +212,37 @@ def run_all(options: Options) -> None:
 
 @dataclass(frozen=True)
 class Arm:
-    """What the runs of one arm say: the mean of each measure over seeds, and its difference to the preset.
-
-    ``difference`` and ``error`` (its standard error, None from a single seed) are over the seeds that both have.
-    """
+    """What the pairs of one arm say, in percent: the mean of each measure, of its difference to the preset beside it,
+    and that difference's standard error (None from a single pair)."""
 
     factor: str
     name: str
-    seeds: int
+    pairs: int
     means: dict[str, float]
     difference: dict[str, float]
     error: dict[str, float | None]
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[Arm]:
-    """All arms that have results, in the order of ``FACTORS``; of several lengths of run, the one with most rows."""
-    minutes = max({row["minutes"] for row in rows}, key=lambda m: sum(row["minutes"] == m for row in rows))
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        if row["minutes"] == minutes:
-            found.setdefault(row["arm"], {})[row["seed"]] = row
-    base = found.get(BASELINE, {})
+    """All arms that have results, in the order of ``FACTORS``."""
     arms = []
     for factor, names in FACTORS.items():
         for name in names:
-            runs = found.get(name)
-            if not runs:
+            pairs = [row for row in rows if row["arm"] == name]
+            if not pairs:
                 continue
-            both = sorted(runs.keys() & base.keys())
-            means = {m: 100 * mean(row[m] for row in runs.values()) for m in MEASURES}
-            gaps = {m: [100 * (runs[seed][m] - base[seed][m]) for seed in both] for m in MEASURES}
-            difference = {m: mean(g) if g else math.nan for m, g in gaps.items()}
+            means = {m: 100 * mean(row["found"][m] for row in pairs) for m in MEASURES}
+            gaps = {m: [100 * (row["found"][m] - row["preset"][m]) for row in pairs] for m in MEASURES}
+            difference = {m: mean(g) for m, g in gaps.items()}
             error = {m: stdev(g) / math.sqrt(len(g)) if len(g) > 1 else None for m, g in gaps.items()}
-            arms.append(Arm(factor, name, len(runs), means, difference, error))
+            arms.append(Arm(factor, name, len(pairs), means, difference, error))
     return arms
+
+
+def longest_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of one length of run: the one that has most."""
+    minutes = max({row["minutes"] for row in rows}, key=lambda m: sum(row["minutes"] == m for row in rows))
+    return [row for row in rows if row["minutes"] == minutes]
 
 
 def report(path: Path) -> None:
@@ -239,6 +250,7 @@ def report(path: Path) -> None:
     rows = read_results(path)
     if not rows:
         raise ArenaError(f"{path} holds no results yet; run python -m scripts.study first.")
+    rows = longest_series(rows)
     arms = summarise(rows)
     write_atomically(DOCS / "study.md", as_markdown(arms, rows).encode())
     draw(arms, DOCS / "study.svg")
@@ -247,51 +259,56 @@ def report(path: Path) -> None:
 
 def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
     """The write-up."""
-    minutes = rows[-1]["minutes"]
+    presets = {m: [100 * row["preset"][m] for row in rows] for m in MEASURES}
+    spread = {m: f"{mean(v):.1f}" + (f" ± {stdev(v):.1f}" if len(v) > 1 else "") for m, v in presets.items()}
     lines = [
         "# What each setting of the Connect Four preset is worth",
         "",
         "Written by `python -m scripts.study --report` from [study.jsonl](study.jsonl), which holds every run with "
         "its settings and figures. One factor at a time: each arm is the preset with the change that its name says, "
-        f"trained for {minutes:g} minutes on one core (one worker and the learner), then held against the solved "
-        "positions. Kept / best: share of moves that keep the outcome, and of best-scoring moves, mean over six "
-        f"classes, in percent; for the raw policy and with {SIMULATIONS} simulations. Value: share of positions whose "
-        "result the search's value calls right. ± is the standard error of the difference to the preset over seeds; "
-        "with one seed there is none, and a difference of a point or two means nothing.",
+        f"trained for {rows[0]['minutes']:g} minutes on one core (one worker and the learner) with the preset beside "
+        "it on another, at the same time and with the same seed; then both are held against the solved positions. "
+        "Kept / best: share of moves that keep the outcome, and of best-scoring moves, mean over six classes, in "
+        f"percent; for the raw policy and with {SIMULATIONS} simulations. Value: share of those positions whose result "
+        "the search's value calls right; eight: share of the classic positions of eight stones where somebody wins and "
+        "the network's value says who. In brackets the difference to the preset beside it, ± its standard error over "
+        "pairs; with one pair there is none, and a difference of a point or two means nothing. Of the preset: mean ± "
+        "standard deviation of its runs.",
         "",
-        "| factor | arm | seeds | raw kept | raw best | kept | best | value |",
-        "|---|---|---:|---|---|---|---|---|",
+        "| factor | arm | pairs | raw kept | raw best | kept | best | value | eight |",
+        "|---|---|---:|---|---|---|---|---|---|",
+        f"| | {BASELINE} | {len(rows)} | " + " | ".join(spread.values()) + " |",
     ]
     for arm in arms:
         cells = [f"{arm.means[m]:.1f}{_gap(arm, m)}" for m in MEASURES]
-        lines.append(f"| {arm.factor} | {arm.name} | {arm.seeds} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm.factor} | {arm.name} | {arm.pairs} | " + " | ".join(cells) + " |")
     lines += ["", "![differences to the preset](study.svg)", ""]
     return "\n".join(lines)
 
 
 def _gap(arm: Arm, measure: str) -> str:
-    if arm.name == BASELINE or math.isnan(arm.difference[measure]):
-        return ""
     error = arm.error[measure]
     spread = f" ± {error:.1f}" if error is not None else ""
     return f" ({arm.difference[measure]:+.1f}{spread})"
 
 
 def draw(arms: list[Arm], path: Path) -> None:
-    """One dot per arm: how much better or worse than the preset its raw policy's best moves are."""
-    shown = [arm for arm in arms if arm.name != BASELINE]
-    with svg_figure(path, 9, 1.2 + 0.26 * len(shown), ncols=2, sharey=True) as axes:
-        places = np.arange(len(shown))[::-1]
-        for axis, measure, title in zip(
-            axes, ("raw_best", "best"), ("raw policy", f"{SIMULATIONS} simulations"), strict=True
-        ):
-            gaps = [arm.difference[measure] for arm in shown]
-            errors = [arm.error[measure] or 0.0 for arm in shown]
+    """One dot per arm and measure: how much better or worse than the preset beside it."""
+    titles = {
+        "raw_best": "best moves, raw policy",
+        "best": f"best moves, {SIMULATIONS} simulations",
+        "eight": "values of eight stones",
+    }
+    with svg_figure(path, 12, 1.2 + 0.26 * len(arms), ncols=3, sharey=True) as axes:
+        places = np.arange(len(arms))[::-1]
+        for axis, (measure, title) in zip(axes, titles.items(), strict=True):
+            gaps = [arm.difference[measure] for arm in arms]
+            errors = [arm.error[measure] or 0.0 for arm in arms]
             axis.errorbar(gaps, places, xerr=errors, fmt="o", markersize=4)
             axis.axvline(0, color="grey", linewidth=0.8)
-            axis.set_title(f"best moves, {title}")
+            axis.set_title(title)
             axis.set_xlabel("difference to the preset, percentage points")
-            axis.set_yticks(places, [arm.name for arm in shown])
+            axis.set_yticks(places, [arm.name for arm in arms])
             axis.grid(axis="x", alpha=0.3)
 
 
@@ -306,7 +323,17 @@ def measure_network(directory: Path) -> dict[str, float]:
         row = accuracy.measure(game, agent, positions, np.random.default_rng(0)).mean
         found |= {f"{prefix}kept": row.outcome_kept.share, f"{prefix}best": row.best_move.share}
         found["value"] = row.value.share
-    return found
+    return found | {"eight": right_of_eight(game, directory)}
+
+
+def right_of_eight(game: Game, directory: Path) -> float:
+    """In how many of the classic positions of eight stones where somebody wins the raw value says who."""
+    outcomes = eight_stones.read_outcomes(eight_stones.OUTCOMES_PATH)
+    decided = outcomes != 0
+    states = solved.boards_to_states(game, eight_stones.positions()[decided])
+    agent, rng = agents.make(f"net:{directory},simulations=0", game), np.random.default_rng(0)
+    values = np.concatenate([agent.act(piece, rng).value for piece in np.array_split(states, 64)])
+    return float((np.sign(values) == outcomes[decided]).mean())
 
 
 def main(options: Options) -> None:
