@@ -68,7 +68,7 @@ class Options:
     """Only say what there is to do, and how long it takes here."""
     parameters: int = 200_000
     """How many parameters each network has, as near as its shape can come."""
-    epochs: float = 30.0
+    epochs: float = 10.0
     """How often each of them sees every training position."""
     batch_size: int = 512
     """Positions in one training step."""

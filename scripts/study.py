@@ -71,6 +71,8 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "late positions as often": ("--replay.late-weight", "1.0"),
         "late positions a fifth as often": ("--replay.late-weight", "0.2"),
         "repeated positions as often": ("--replay.no-distinct",),
+        "a quarter of all positions": ("--replay.window-fraction", "0.25"),
+        "four fifths of all positions": ("--replay.window-fraction", "0.8"),
         "no symmetries": ("--replay.no-symmetries",),
     },
     "openings": {
