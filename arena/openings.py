@@ -12,7 +12,7 @@ from agents.core import Array, value_for_player
 from agents.search import shaped_returns
 from arena.adjudication import Adjudication, Adjudicator
 from arena.records import Trajectory
-from games import EndReason, Game, sample_legal
+from games import Game, sample_legal
 
 _CHUNK = 64
 _REMEMBERED = 1024
@@ -96,14 +96,12 @@ class RandomOpenings:
 
 def regrets(game: Game, trajectory: Trajectory, length_weight: float) -> Array:
     """How wrong the search was before each move of a game: float64 ``[T]``, the squared difference of its value and of
-    what the game came to, both shaped by ``length_weight``; 0 where nobody searched, and in games that were cut. One
-    that was given up came to what was expected then.
+    what the game came to, both shaped by ``length_weight``; 0 where nobody searched. A game that was cut or given up
+    came to what was expected last.
 
     Games that begin where it was most wrong teach more than those that begin anywhere (Tsai et al., "Regret-Guided
     Search Control for Efficient Learning in AlphaZero", 2026, where a network learns to predict it).
     """
-    if trajectory.end_reason == EndReason.TRUNCATED:
-        return np.zeros(len(trajectory.moves))
     seen_by_first = value_for_player(trajectory.root_values.astype(np.float64), _movers(game, trajectory), 0)
     result = seen_by_first[-1]
     if trajectory.terminated:

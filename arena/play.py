@@ -62,6 +62,7 @@ class GamePool:
         self._streams = Streams(slots, rng) if streams else None
         self._adjudicator = Adjudicator(adjudication, slots, game.spec.max_plies) if adjudication else None
         self._max_plies = min((adjudication and adjudication.max_plies) or game.spec.max_plies, game.spec.max_plies)
+        self._longest = np.zeros(slots, np.int32)
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
         self._stopped: dict[int, tuple[int, EndReason, str]] = {}  # by slot: winner or -1, how and why
@@ -144,7 +145,7 @@ class GamePool:
         return self._rng if self._streams is None else self._streams.of(slots)
 
     def _over(self) -> Array:
-        over = self._states["terminated"] | (self._plies >= self._max_plies)
+        over = self._states["terminated"] | (self._plies >= self._longest)
         over[list(self._stopped)] = True
         return over
 
@@ -214,6 +215,7 @@ class GamePool:
             self._adjudicator.start(slots)
         for slot, pairing in started:
             self._in_flight[slot], self._seats[slot] = pairing, pairing.seats
+            self._longest[slot] = self._limit(pairing)
             if pairing.start:
                 self._states[slot] = self._game.parse_state(pairing.start)[0]
             if self._streams is not None:
@@ -224,6 +226,9 @@ class GamePool:
                 self._play(np.array([slot for slot, _ in opened]), np.array([action for _, action in opened]))
             except IllegalActionError as error:
                 raise IllegalActionError(f"An opening holds an illegal move: {error}") from None
+
+    def _limit(self, pairing: Pairing) -> int:
+        return min(self._max_plies, pairing.max_plies or self._max_plies)
 
     def _trajectory(self, slot: int, returns: Array) -> Trajectory:
         pairing, plies, size = self._in_flight[slot], self._plies[slot], self._policy_sizes[slot]
@@ -278,6 +283,7 @@ class GamePool:
         self._rng.bit_generator.state = facts["rng"]
         self._in_flight = [p and Pairing(p[0], tuple(p[1]), tuple(p[2]), *p[3:]) for p in facts["in_flight"]]
         self._states = state["states"].view(self._game.dtype).copy()
+        self._longest[:] = [self._limit(pairing) if pairing else 0 for pairing in self._in_flight]
         for name in _RECORDED:
             setattr(self, f"_{name}", state[name].copy())
         if self._adjudicator is not None:

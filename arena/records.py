@@ -21,7 +21,8 @@ class Pairing:
         opening: actions played before anyone chooses.
         seed: what the opening, or in a tournament the whole game, is drawn from.
         start: the position that the opening begins in, as the game writes it; "" = the game's own start.
-        to_the_end: whether nobody may end it before the rules do.
+        to_the_end: whether nobody may give it up.
+        max_plies: at how many plies, the opening included, it is cut; 0 = where the rules have it.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Pairing:
     seed: int = 0
     start: str = ""
     to_the_end: bool = False
+    max_plies: int = 0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,10 @@ class SelfPlayConfig:
     a row; 1 = never. What was expected last is then its result."""
     to_the_end: float = 0.1
     """Share of the games that are played on all the same, and so show how often giving up is wrong."""
+    cut_fraction: float = 0.0
+    """Share of the games that are cut early, so that more of them begin. What was expected last is then the result."""
+    cut_plies: int = 8
+    """How many plies after their opening."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -64,6 +68,8 @@ class SelfPlayConfig:
             ("branch_plies", self.branch_plies >= 1, "at least 1"),
             ("resign_value", 0 < self.resign_value <= 1, "more than 0, up to 1"),
             ("to_the_end", 0 <= self.to_the_end <= 1, "from 0 to 1"),
+            ("cut_fraction", 0 <= self.cut_fraction <= 1, "from 0 to 1"),
+            ("cut_plies", self.cut_plies >= 1, "at least 1"),
             ("shard_positions", self.shard_positions >= 1, "at least 1"),
             ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
         )
@@ -180,9 +186,8 @@ class SelfPlay:
         self._giving_up = None
         if config.resign_value < 1:
             self._giving_up = Adjudication(config.resign_value, _RESIGN_PLIES, length_weight=self._length_weight)
-        to_the_end = config.to_the_end if self._giving_up else 1.0
         seed_of_games = int(sequence.generate_state(1)[0])
-        self._pairings = _SelfPlayPairings(openings, game.spec.num_players, seed_of_games, to_the_end)
+        self._pairings = _SelfPlayPairings(openings, game.spec.num_players, seed_of_games, config)
         rng = np.random.default_rng(search_seed)
         self._pool = GamePool(game, [self._search], self._pairings, config.slots, rng, adjudication=self._giving_up)
         self._pool.weights_version = evaluator.version
@@ -248,12 +253,10 @@ class SelfPlay:
 
 
 class _SelfPlayPairings:
-    """An endless iterator of games in which agent 0 sits everywhere, numbered from 0 in each worker; a share of them,
-    ``to_the_end``, is not to be given up."""
+    """An endless iterator of games in which agent 0 sits everywhere, numbered from 0 in each worker."""
 
-    def __init__(self, openings: RandomOpenings, num_players: int, seed: int, to_the_end: float) -> None:
-        self._openings, self._seats, self._seed = openings, (0,) * num_players, seed
-        self._to_the_end = to_the_end
+    def __init__(self, openings: RandomOpenings, num_players: int, seed: int, config: SelfPlayConfig) -> None:
+        self._openings, self._seats, self._seed, self._config = openings, (0,) * num_players, seed, config
         self._next_number = 0
 
     def __iter__(self) -> _SelfPlayPairings:
@@ -261,9 +264,12 @@ class _SelfPlayPairings:
 
     def __next__(self) -> Pairing:
         number, self._next_number = self._next_number, self._next_number + 1
-        # Evenly spread, so that a tenth of any few hundred games is a tenth.
-        to_the_end = int((number + 1) * self._to_the_end) > int(number * self._to_the_end)
-        return Pairing(number, self._seats, next(self._openings), self._seed, to_the_end=to_the_end)
+        opening, config = next(self._openings), self._config
+        # Multiples of these numbers less their integers are spread evenly, and one says nothing of the other.
+        is_cut = number * 0.5**0.5 % 1 < config.cut_fraction
+        to_the_end = number * 0.75**0.5 % 1 < config.to_the_end
+        max_plies = len(opening) + config.cut_plies if is_cut else 0
+        return Pairing(number, self._seats, opening, self._seed, to_the_end=to_the_end, max_plies=max_plies)
 
     def remember(self, trajectory: Trajectory, weights: Array) -> None:
         """A game that ended, from which later ones may branch where it has ``weights``."""

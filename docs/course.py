@@ -7,8 +7,8 @@
 #
 # | system | file | trained by | ours | published |
 # |---|---|---|---|---|
-# | feed-forward networks | [mlp.py](../agents/networks/mlp.py) | `arena learn connect_four_8ply --network.backbone mlp` | not measured yet | none that compares |
-# | supervised learning | [supervised.py](../arena/supervised.py) | `arena learn connect_four_8ply` | not measured yet | none that compares |
+# | feed-forward networks | [mlp.py](../agents/networks/mlp.py) | `arena learn connect_four_8ply --network.backbone mlp` | 87.2 % of outcomes right (two hidden layers) | none that compares |
+# | supervised learning | [supervised.py](../arena/supervised.py) | `arena learn connect_four_8ply` | 87.6 % of outcomes right (ResNet) | none that compares |
 # | AlexNet | [alexnet.py](../agents/networks/alexnet.py) | `arena learn cifar10` | 60,965,224 parameters; 86.0 % of CIFAR-10 with the small one | 60 million; 87 to 89 % with another network |
 # | AlphaGo | [games_of_others.py](../arena/datasets/games_of_others.py) | `arena learn kgs`, then `arena train go_19x19 --init runs/go` | 33.4 % of human moves in Go, an hour on one core; 55.2 % in Othello | 55.7 % of human moves foreseen from the raw board |
 # | deep RL | [gymnasium_env.py](../games/envs/gymnasium_env.py) | the loop itself; its learner here is AlphaZero's | – | – |
@@ -118,7 +118,10 @@ if has("connect_four_8ply"):
 # %% [markdown]
 # | | ours | published |
 # |---|---|---|
-# | one, two and three hidden layers at equal parameter count, beside ResNet and AlexNet-small: test accuracy, log-loss, rating | not measured yet (`python -m scripts.backbones` makes the table) | none that compares: many classifiers have met this set, each on a split of its own |
+# | test accuracy of win, draw or loss; log-loss; one, two and three hidden layers, about 200,000 parameters each, three seeds | 86.7, 87.2, 87.0 %; 0.323, 0.319, 0.340 | none that compares: many classifiers have met this set, each on a split of its own |
+#
+# The whole table, with a ResNet, the small AlexNet and how each of them plays, is [backbones.md](backbones.md);
+# `python -m scripts.backbones` makes it.
 #
 # ## 2. Supervised learning
 #
@@ -138,7 +141,7 @@ if has("connect_four_8ply"):
 # %% [markdown]
 # | | ours | published |
 # |---|---|---|
-# | ResNet on the same positions, test accuracy of win, draw or loss | not measured yet | none that compares |
+# | ResNet on the same positions, test accuracy of win, draw or loss; log-loss | 87.6 %; 0.322 | none that compares |
 #
 # ## 3. AlexNet
 #

@@ -125,7 +125,7 @@ def test_only_full_searches_are_learned_from() -> None:
 def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool, resign_value: float) -> None:
     game = games.make(name)
     search = SearchConfig(simulations=8, reuse_tree=reuse_tree)
-    config = dataclasses.replace(CONFIG, resign_value=resign_value, to_the_end=0.5)
+    config = dataclasses.replace(CONFIG, resign_value=resign_value, to_the_end=0.5, cut_fraction=0.3)
     straight = make(game, config=config, search=search)
     straight.play()
     state = through_a_file(straight.state())
@@ -156,7 +156,7 @@ def test_games_are_given_up_but_for_some(length_weight: float) -> None:
         win = 0.2 * (1 - length_weight * np.arange(1, len(value) + 1) / game.spec.max_plies)
         wins = np.stack([value * (-1) ** np.arange(len(value)) * sign >= win for sign in (1, -1)])
         twice = wins[:, 1:] & wins[:, :-1]
-        if (number + 1) * 0.25 % 1 == 0:
+        if number * 0.75**0.5 % 1 < 0.25:
             assert trajectory.terminated
             when = np.argmax(twice.any(axis=0)) if twice[:, :-1].any() else -1
             if when >= 0:
@@ -170,6 +170,19 @@ def test_games_are_given_up_but_for_some(length_weight: float) -> None:
                 assert trajectory.returns.tolist() == [1 - 2 * winner, 2 * winner - 1]
     assert (stats.played_on, stats.resigned_wrongly) == (played_on, wrong)
     assert played_on > 5
+
+
+def test_some_games_are_cut_so_many_plies_after_their_opening() -> None:
+    game = games.make("connect_four")
+    worker = make(game, config=dataclasses.replace(CONFIG, cut_fraction=0.4, cut_plies=3, shard_positions=2000))
+    shard = worker.play()
+    assert worker.stats is not None
+    assert worker.stats.truncated == (~shard.terminated).sum() > 50
+    searched = shard.lengths - shard.opening_lengths
+    assert (searched[~shard.terminated] == 3).all()
+    assert (shard.end_reasons[~shard.terminated] == EndReason.TRUNCATED).all()
+    is_short = searched <= 3
+    assert abs(is_short.mean() - 0.4) < 0.1  # the shortest games end first, so that there are more of them
 
 
 def test_without_regret_games_branch_alike_whatever_their_length() -> None:
