@@ -105,7 +105,7 @@ def columns(step: int, record: dict[str, Any]) -> dict[str, str]:
         "lr": f"{record['learning_rate']:.1e}",
         "memory": f"{record['memory_gb']:.2f} GB",
     }
-    if record["resigned_share"]:
+    if record["resigned_share"] > 0:  # not where it is NaN, since no game has ended
         wrong = _percent(record["resigned_wrongly_share"])
         shown["resigned"] = f"{_percent(record['resigned_share'])} ({wrong} wrongly)"
     if record["worker_deaths"]:
