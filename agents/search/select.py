@@ -117,21 +117,30 @@ def puct_edge(tree, s, node, rule, noise):
 
 
 @kernel
-def visits_without_forced(tree, s, e, best, rule, noise):
-    """The visits of root edge ``e`` but for those forced playouts without which it would still not have been preferred
-    to ``best``, the most visited one; one visit that is left says nothing (Wu, 2019, section 3.2)."""
-    n = tree.visits[s, e]
-    if e == best or n == 0 or rule.forced_playouts == 0.0:
-        return n
+def visit_shares(tree, s, best, rule, noise, out):
+    """Writes the shares of visits of all root edges to ``out`` ``[A]``, without those forced playouts but for which an
+    edge would still not have been preferred to ``best``, the most visited one; and of an edge that may have been forced
+    one visit that is left says nothing (Wu, 2019, section 3.2)."""
+    first, count = tree.edge_start[s, 0], tree.edge_count[s, 0]
     _, visits, explore = exploration(tree, s, 0, rule)
     most = tree.visits[s, best]
-    to_beat = tree.value_sum[s, best] / most + explore * explored_prior(tree, s, 0, best, rule, noise) / (1.0 + most)
-    prior, q = explored_prior(tree, s, 0, e, rule, noise), tree.value_sum[s, e] / n
-    for _ in range(int(np.sqrt(forced_squared(tree, s, e, rule, noise, visits)))):
-        if n == 0 or q + explore * prior / n >= to_beat:
-            break
-        n -= 1
-    return n if n > 1 else 0
+    to_beat = tree.value_sum[s, best] / max(most, 1)
+    to_beat += explore * explored_prior(tree, s, 0, best, rule, noise) / (1.0 + most)
+    total = 0
+    for e in range(first, first + count):
+        n = tree.visits[s, e]
+        forced = forced_squared(tree, s, e, rule, noise, visits)
+        if e != best and n > 0 and forced > 0.0:
+            prior, q = explored_prior(tree, s, 0, e, rule, noise), tree.value_sum[s, e] / n
+            for _ in range(int(np.sqrt(forced))):
+                if n == 0 or q + explore * prior / n >= to_beat:
+                    break
+                n -= 1
+            n = n if n > 1 else 0
+        out[tree.action[s, e]] = n
+        total += n
+    for e in range(first, first + count):
+        out[tree.action[s, e]] /= max(total, 1)
 
 
 @kernel
@@ -259,16 +268,11 @@ def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits
             highest = max(highest, improved_logit(tree, s, e, mixed, most, rule))
             most_now = max(most_now, tree.visits[s, e] - tree.start_visits[s, e])
         if rule.policy == PUCT:
-            best, total = first, 0
+            best = first
             for e in range(first, first + count):
                 if tree.visits[s, e] > tree.visits[s, best]:
                     best = e
-            for e in range(first, first + count):
-                n = visits_without_forced(tree, s, e, best, rule, noise[s])
-                out_weights[k, tree.action[s, e]] = n
-                total += n
-            for e in range(first, first + count):
-                out_weights[k, tree.action[s, e]] /= max(total, 1)
+            visit_shares(tree, s, best, rule, noise[s], out_weights[k])
             out_action[k] = tree.action[s, best]
             out_value[k] = value_sum / (1.0 + visits)
         else:

@@ -77,6 +77,20 @@ def test_same_visits_as_the_reference_on_random_trees(config, cached):
             assert_same_as_reference(game, config, result, row, root, action, noise[row])
 
 
+def test_without_noise_nothing_is_forced_and_nothing_is_pruned():
+    config, single = CONFIGS["puct_forced"], 0
+    for seed in range(NUM_TREES):
+        game = tree_game(seed)
+        states = game.init(1)
+        nothing = np.zeros((1, game.spec.num_actions))
+        searches = [Search(game, HashEvaluator(game), c, None) for c in (config, replace(config, forced_playouts=0.0))]
+        forced, plain = (search.run(states, nothing, budgets(config, 1)) for search in searches)
+        np.testing.assert_array_equal(forced.visit_counts, plain.visit_counts)
+        np.testing.assert_array_equal(forced.action_weights, plain.action_weights)
+        single += (forced.visit_counts == 1).any()
+    assert single > 0
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_a_reused_tree_goes_on_where_the_reference_goes_on(config):
     reused = 0
