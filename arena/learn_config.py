@@ -51,7 +51,7 @@ class LearnConfig:
     """Go on with a run that stopped, however it stopped."""
     data: Path | None = None
     """Where the data lies: a folder that is searched, or the one file; by default $ARENA_DATA, or ./data."""
-    game: str = ""
+    read_as: str = ""
     """Games of people: their game with options, if it is to be played with them; go_19x19:history=3 lets a network see
     the last three positions, and so the last two moves."""
     minutes: float = 10.0
@@ -94,7 +94,7 @@ class LearnConfig:
     def source(self) -> Source:
         """The data as the network of this run reads it."""
         network = self.network
-        return Source(self.dataset, self.data, network.reads, network.context, self.augment, self.game)
+        return Source(self.dataset, self.data, network.reads, network.context, self.augment, self.read_as)
 
     @property
     def num_workers(self) -> int:
@@ -125,8 +125,8 @@ class LearnConfig:
         ):
             if not value > 0:
                 raise ConfigError(f"--{name} is {value}; it must be above zero.")
-        if self.game and self.dataset not in SETS:
-            raise ConfigError(f"--game is {self.game}; {self.dataset} has no games of people: leave it out.")
+        if self.read_as and self.dataset not in SETS:
+            raise ConfigError(f"--read-as is {self.read_as}; {self.dataset} has no games of people: leave it out.")
         if self.max_steps is not None and self.epochs is not None:
             raise ConfigError("--max-steps and --epochs both say when to stop; give one of them.")
         if self.workers is not None and self.workers < 0:

@@ -451,7 +451,7 @@ def test_presets_survive_toml(dataset: str, backbone: str | None) -> None:
         ({"epochs": 0.0}, "--epochs is 0.0"),
         ({"workers": -1}, "--workers is -1"),
         ({"label_smoothing": 1.0}, "--label-smoothing is 1.0"),
-        ({"game": "go_9x9"}, "--game is go_9x9; cifar10 has no games"),
+        ({"read_as": "go_9x9"}, "--read-as is go_9x9; cifar10 has no games"),
         ({"learner": OptimizerConfig(ema=1.0)}, r"--learner\.ema is 1\.0"),
         ({"learner": OptimizerConfig(batch_size=0)}, r"--learner\.batch-size is 0"),
     ],
