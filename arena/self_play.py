@@ -90,7 +90,7 @@ class SelfPlayStats:
         plies: their lengths added up; divided by ``games``, the mean length.
         first_player_wins: games won by seat 0.
         draws: games that the rules ended with nobody winning.
-        truncated: games that were cut at the longest length.
+        truncated: games that were cut, early or at the longest length.
         resigned: games that were given up.
         played_on: games that would have been, and were played to their end.
         resigned_wrongly: those among ``played_on`` that came to another result.
@@ -210,7 +210,7 @@ class SelfPlay:
                 if self._config.branch_fraction:
                     self._pairings.remember(trajectory, self._branch_weights(trajectory))
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
-                if self._giving_up and trajectory.pairing.to_the_end:
+                if self._giving_up and trajectory.pairing.to_the_end and trajectory.terminated:
                     winner = given_up(self._game, trajectory, self._giving_up)
                     played_on += winner is not None
                     resigned_wrongly += winner is not None and trajectory.returns[winner] <= 0

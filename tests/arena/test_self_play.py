@@ -172,6 +172,17 @@ def test_games_are_given_up_but_for_some(length_weight: float) -> None:
     assert played_on > 5
 
 
+def test_games_that_were_cut_do_not_say_whether_giving_up_was_wrong() -> None:
+    """Nobody knows what they would have come to."""
+    game = games.make("connect_four")
+    config = dataclasses.replace(CONFIG, resign_value=0.01, to_the_end=1.0, cut_fraction=1.0, cut_plies=4)
+    worker = make(game, config=config)
+    shard = worker.play()
+    assert worker.stats is not None
+    assert worker.stats.truncated > 20
+    assert worker.stats.played_on <= shard.terminated.sum()
+
+
 def test_some_games_are_cut_so_many_plies_after_their_opening() -> None:
     game = games.make("connect_four")
     worker = make(game, config=dataclasses.replace(CONFIG, cut_fraction=0.4, cut_plies=3, shard_positions=2000))
