@@ -242,7 +242,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[Arm]:
     return arms
 
 
-def longest_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def largest_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The results of one length of run: the one that has most."""
     minutes = max({row["minutes"] for row in rows}, key=lambda m: sum(row["minutes"] == m for row in rows))
     return [row for row in rows if row["minutes"] == minutes]
@@ -253,7 +253,7 @@ def report(path: Path) -> None:
     rows = read_results(path)
     if not rows:
         raise ArenaError(f"{path} holds no results yet; run python -m scripts.study first.")
-    rows = longest_series(rows)
+    rows = largest_series(rows)
     arms = summarise(rows)
     write_atomically(DOCS / "study.md", as_markdown(arms, rows).encode())
     draw(arms, DOCS / "study.svg")

@@ -27,7 +27,7 @@ def test_every_arm_is_a_valid_and_real_change_of_the_preset():
 
 def test_differences_are_those_of_pairs():
     rows = [row("AdamW", 0, 0.78, 0.80), row("AdamW", 1, 0.86, 0.90), row("2x32", 0, 0.5, 0.6)]
-    small, adamw = study.summarise(study.longest_series([*rows, row("AdamW", 0, 0.50, 0.1, minutes=1.0)]))
+    small, adamw = study.summarise(study.largest_series([*rows, row("AdamW", 0, 0.50, 0.1, minutes=1.0)]))
     assert (adamw.name, adamw.factor, adamw.pairs) == ("AdamW", "learning", 2)
     assert adamw.means["best"] == pytest.approx(82.0)
     assert adamw.difference["best"] == pytest.approx(-3.0)
