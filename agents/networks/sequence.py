@@ -10,6 +10,7 @@ Axes: ``T`` tokens, at most ``context``.
 from __future__ import annotations
 
 import abc
+import math
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +47,8 @@ class SequenceBackbone(nn.Module, abc.ABC):
                 f"{observation_shape}."
             )
         self.reads, self.context, self._board = reads, context, board
-        self.tokens = nn.Embedding(FIRST_ACTION + num_actions, width) if reads == "moves" else None
-        self.planes = None if reads == "moves" else nn.Linear(board[0] * board[1] * board[2], width)
-        if self.tokens is not None:
-            nn.init.normal_(self.tokens.weight, std=width**-0.5)
+        self._num_actions, self._width = num_actions, width
+        self.tokens = self.new_embedding()
 
     @abc.abstractmethod
     def every_ply(self, inputs: Tensor) -> Tensor:
@@ -77,9 +76,15 @@ class SequenceBackbone(nn.Module, abc.ABC):
             inputs, lengths = stacked[:, :, :planes], stacked[:, :, planes, 0, 0].round().long().sum(dim=1)
         return inputs, lengths.clamp(min=1)
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors ``[B, T, width]`` for inputs as ``every_ply`` takes them."""
-        if self.tokens is not None:
-            return self.tokens(inputs)
-        assert self.planes is not None
-        return self.planes(inputs.flatten(start_dim=2))
+    def new_embedding(self) -> nn.Module:
+        """A further table of vectors for ``embed``, freshly initialised."""
+        if self.reads == "positions":
+            return nn.Linear(math.prod(self._board), self._width)
+        table = nn.Embedding(FIRST_ACTION + self._num_actions, self._width)
+        nn.init.normal_(table.weight, std=self._width**-0.5)
+        return table
+
+    def embed(self, inputs: Tensor, table: nn.Module | None = None) -> Tensor:
+        """Vectors ``[B, T, width]`` for inputs as ``every_ply`` takes them; ``table`` in place of the first one."""
+        table = self.tokens if table is None else table
+        return table(inputs if self.reads == "moves" else inputs.flatten(start_dim=2))

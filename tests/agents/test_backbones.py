@@ -376,9 +376,9 @@ def test_attention_is_the_textbooks(learning: bool) -> None:
     _, network = build(CONFIGS["transformer"])
     backbone = network.eval().backbone
     assert isinstance(backbone, Transformer)
-    block, x = backbone.blocks[0], torch.randn(2, 6, 48)
+    block, x, tokens = backbone.blocks[0], torch.randn(2, 6, 48), torch.randn(2, 6, 48)
     assert isinstance(block, Block)
-    query, key, value = block.query(x), block.key(x), block.value(x)
+    query, key, value = block.query(x), block.key(x), block.value(x) + tokens
     mixed = torch.zeros_like(x)
     for head in range(4):
         part = slice(12 * head, 12 * (head + 1))
@@ -386,7 +386,7 @@ def test_attention_is_the_textbooks(learning: bool) -> None:
             scores = (query[:, t : t + 1, part] * key[:, : t + 1, part]).sum(-1) / 12**0.5
             mixed[:, t, part] = (scores.softmax(dim=1)[..., None] * value[:, : t + 1, part]).sum(1)
     with torch.set_grad_enabled(learning):
-        torch.testing.assert_close(block.attention(x), block.mix(mixed))
+        torch.testing.assert_close(block.attention(x, tokens), block.mix(mixed))
 
 
 @pytest.mark.parametrize("name", [name for name in SEQUENCES if CONFIGS[name].backbone == "recurrent"])
