@@ -12,6 +12,7 @@ moves what they make:
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from arena.examiner import Examiner
 from arena.judge import Judge
 from arena.learner import Learner
 from arena.metrics import MetricsLog, Reporter
-from arena.pools import LocalBackground, LocalPool, Pool
+from arena.pools import LocalBackground, LocalPool, Pool, Worker
 from arena.progress import Tally, columns, train_record
 from arena.replay import Replay
 from arena.session import Session, drive, seeds
@@ -57,9 +58,17 @@ class Training(Session[TrainConfig, Learner]):
         config: of the run.
         run: its directory, which exists.
         reporter: where it tells how it goes.
+        worker_class: what plays, for ``SelfPlayWorker``'s arguments.
     """
 
-    def __init__(self, config: TrainConfig, run: Path, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: Path,
+        reporter: Reporter,
+        worker_class: Callable[[TrainConfig, int, int, int], Worker] = SelfPlayWorker,
+    ) -> None:
+        self.worker_class = worker_class
         self.shares = config.shares
         super().__init__(config, run, reporter, self.shares.memory_cap)
         self.game = config.make_game()
@@ -125,7 +134,7 @@ class Training(Session[TrainConfig, Learner]):
         # A resumed run must not play the same games again, unless it is to repeat them exactly.
         (worker_seed,) = seeds(config.seed, 2 + (0 if config.synchronous else self.num_shards), 1)
         make_judge = functools.partial(Judge, config, judge_seed)
-        make_worker = functools.partial(SelfPlayWorker, config, worker_seed)
+        make_worker = functools.partial(self.worker_class, config, worker_seed)
         self.reporter.say(
             f"Training {config.game} in {self.run}: a {config.network.backbone} of {self.learner.num_parameters:,} "
             f"parameters, {self.shares.workers} self-play worker(s) with "

@@ -86,7 +86,10 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "one random ply after a branch": ("--self-play.branch-plies", "1"),
         "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
         "lost games are given up": ("--self-play.resign-value", "0.9"),
-        "half of the games cut after 8 plies": ("--self-play.cut-fraction", "0.5"),
+        "no games are cut": ("--self-play.cut-fraction", "0.0"),
+        "four of five games are cut": ("--self-play.cut-fraction", "0.8"),
+        "games are cut after 4 plies": ("--self-play.cut-plies", "4"),
+        "games are cut after 16 plies": ("--self-play.cut-plies", "16"),
     },
     "network": {
         "2x32": ("--network.blocks", "2", "--network.channels", "32"),

@@ -1,0 +1,39 @@
+"""The scaling study in small: real portions, the real loop on Ray with idle workers, and the write-up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from arena.train import train
+from scripts import scaling
+from scripts.scaling import PARTS, Options
+from tests.arena.small_runs import Transcript, synchronous
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(synchronous("tic_tac_toe", tmp_path_factory.mktemp("run") / "run", 2), Transcript())
+
+
+def small(network: Path, out: Path) -> Options:
+    sizes = {"simulations": (2, 8), "games_in_flight": (4, 16), "rounds": 1}
+    return Options(network, game="tic_tac_toe", workers=(2,), seconds=2.0, out=out, **sizes)
+
+
+def test_the_loop_runs_with_idle_workers_and_is_written_up(network: Path, tmp_path: Path) -> None:
+    scaling.main(small(network, tmp_path))
+    written = (tmp_path / "scaling.md").read_text()
+    assert "**The workers are simulated**" in written
+    rows = re.findall(r"\| (real|free) \| 2 \| ([\d,]+) \| (\d+)% \|(.*)\|", written)
+    assert [row[0] for row in rows] == ["real", "free"]
+    for _, positions, _, shares in rows:
+        assert int(positions.replace(",", "")) > 0
+        parts = [int(cell.rstrip(" %")) for cell in shares.split("|")]
+        assert len(parts) == len(PARTS)
+        assert 0 <= sum(parts) <= 101  # of the driver's time
+    assert int(rows[1][3].split("|")[0].rstrip(" %")) == 0  # a free learner learns in no time
+    assert len(re.findall(r"^\| (4|16) \| [\d.]+ \| [\d.]+ \|$", written, flags=re.MULTILINE)) == 2
+    assert (tmp_path / "scaling.svg").stat().st_size > 10_000
