@@ -104,7 +104,8 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "twice the learning rate": ("--learner.learning-rate", "0.004"),
         "no moving average": ("--learner.ema", "0.0"),
         "value loss counts 2": ("--learner.value-loss-weight", "2.0"),
-        "2.5 samples a position": ("--learner.samples-per-position", "2.5"),
+        "1.5 samples a position": ("--learner.samples-per-position", "1.5"),
+        "4 samples a position": ("--learner.samples-per-position", "4.0"),
         "10 samples a position": ("--learner.samples-per-position", "10.0"),
     },
 }
