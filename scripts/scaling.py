@@ -207,8 +207,12 @@ def main(options: Options) -> None:
     """Measures both, and writes docs/scaling.md and docs/scaling.svg.
 
     Raises:
-        ArenaError: no such game, or a network of another shape than the preset's.
+        ArenaError: no such game, no network for it, or numbers that are not above zero.
     """
+    for name in ("workers", "seconds", "simulations", "games_in_flight", "rounds"):
+        values = np.atleast_1d(getattr(options, name))
+        if not len(values) or not (values > 0).all():
+            raise ArenaError(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be above zero.")
     use_one_thread()
     config = preset(options.game)
     config = dataclasses.replace(
@@ -281,7 +285,7 @@ def draw(
 ) -> None:
     """Positions against workers, and simulations a second against simulations a move."""
     with svg_figure(options.out / "scaling.svg", 10, 4, ncols=2) as (left, right):
-        for learns, name in ((False, "learner free"), (True, "learner on one thread")):
+        for learns, name in ((False, "learner free"), (True, "learner of this machine")):
             heights = [runs[learns, number]["positions"] for number in options.workers]
             left.plot(options.workers, heights, marker="o", label=name)
         left.plot(options.workers, [one * number for number in options.workers], "k:", label="what they can make")

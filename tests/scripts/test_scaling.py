@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 from arena.train import train
+from games import ArenaError
 from scripts import scaling
 from scripts.scaling import PARTS, Options
 from tests.arena.small_runs import Transcript, synchronous
@@ -37,3 +39,10 @@ def test_the_loop_runs_with_idle_workers_and_is_written_up(network: Path, tmp_pa
     assert int(rows[1][3].split("|")[0].rstrip(" %")) == 0  # a free learner learns in no time
     assert len(re.findall(r"^\| (4|16) \| [\d.]+ \| [\d.]+ \|$", written, flags=re.MULTILINE)) == 2
     assert (tmp_path / "scaling.svg").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"workers": ()}, {"simulations": (8, 0)}, {"seconds": -1.0}])
+def test_numbers_must_be_above_zero(wrong: dict, tmp_path: Path) -> None:
+    options = dataclasses.replace(small(tmp_path, tmp_path), **wrong)
+    with pytest.raises(ArenaError, match=f"--{next(iter(wrong))} is .* above zero"):
+        scaling.main(options)
