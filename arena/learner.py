@@ -18,8 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import games
 from agents.network_evaluator import best_device, best_precision
 from agents.networks.core import Classifier, NetworkConfig, PolicyValueNetwork, build_network
+from agents.networks.equivariant import made_plain, make_equivariant, take_weights
 from agents.networks.heads import OutcomeHead, answering_layers
 from agents.pictures import PictureSpec
 from arena.muon import Muon
@@ -117,8 +119,8 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for the weights of hidden layers, where the configuration says so, and AdamW for all else."""
         decay = self.config.weight_decay
-        not_hidden = {layer.weight for layer in answering_layers(self.network)}
-        not_hidden |= {module.weight for module in self.network.modules() if isinstance(module, nn.Embedding)}
+        tables = [module for module in self.network.modules() if isinstance(module, nn.Embedding)]
+        not_hidden = {p for layer in (*answering_layers(self.network), *tables) for p in layer.parameters()}
         hidden = [p for p in self._parameters.values() if p.ndim >= 2 and p not in not_hidden]
         if self.config.optimizer == "adamw":
             hidden = []
@@ -204,32 +206,40 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
 
     def weights(self) -> Weights:
         """A copy of the newest weights, by name."""
-        return _numpy(self.network.state_dict())
+        return _numpy(self._plain(self.network.state_dict()))
 
     def playing_weights(self) -> Weights:
         """A copy of the moving average of the weights, which is what plays, by name."""
-        return _numpy(self._average)
+        return _numpy(self._plain(self._average))
 
     def playing_network(self) -> NetworkT:
         """A network on the CPU, in evaluation mode, with ``playing_weights``."""
         network = self._build()
         network.load_state_dict({name: tensor.cpu() for name, tensor in self._average.items()})
-        return network.eval()
+        return made_plain(network).eval()
+
+    def _plain(self, state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """A state of ``network`` as whoever does not train knows it: what is tied written out."""
+        if not self.network_config.equivariant:
+            return state
+        network = self._build()
+        network.load_state_dict(state)
+        return made_plain(network).state_dict()
 
     def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Takes the weights of another network before the first step.
 
         Raises:
-            LearnerStateError: they are not those of a network of this shape.
+            LearnerStateError, NetworkError: they are not those of a network of this shape, or not tied like this one's.
         """
-        mine = self.network.state_dict()
+        mine = self._plain(self.network.state_dict())
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in mine.items()}:
             raise LearnerStateError(
                 "The network to start from has another shape; leave the network settings out, and its own are used."
             )
-        self.network.load_state_dict(dict(weights))
-        for name, tensor in self._average.items():
-            tensor.copy_(weights[name])
+        take_weights(self.network, weights)
+        for name, tensor in self.network.state_dict().items():
+            self._average[name].copy_(tensor)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
         """All that a resume needs: tensors by name, and counters."""
@@ -291,7 +301,10 @@ class PlayerTrainer(Trainer[PolicyValueNetwork, BatchT]):
         threads: int = 1,
     ) -> None:
         def build() -> PolicyValueNetwork:
-            return build_network(network_config, spec.observation_shape, spec.num_actions)
+            network = build_network(network_config, spec.observation_shape, spec.num_actions)
+            if network_config.equivariant:
+                make_equivariant(network, games.make(spec.name))
+            return network
 
         options = {"device": device, "precision": precision}
         super().__init__(spec, network_config, build, config, seed, threads=threads, **options)

@@ -53,6 +53,8 @@ class NetworkConfig:
         cell: ``"gru"`` or ``"lstm"`` (recurrent).
         dropout: share of units dropped in training (alexnet_small, recurrent, transformer; alexnet's is 0.5).
         outcomes: whether the value head gives the chances of loss, draw and win, and the value by way of them.
+        equivariant: whether training ties weights so that a game and its images under the symmetries of the board are
+            answered alike (transformer over moves; ``agents.networks.equivariant``).
 
     Raises:
         UnknownNameError: an unknown backbone, normalisation, kind of sequence or cell.
@@ -75,6 +77,7 @@ class NetworkConfig:
     cell: str = "gru"
     dropout: float = 0.0
     outcomes: bool = False
+    equivariant: bool = False
 
     def __post_init__(self) -> None:
         names = (
@@ -99,8 +102,11 @@ class NetworkConfig:
             raise NetworkError(f"Network width {self.width} must be a multiple of heads {self.heads}.")
         if not isinstance(self.dropout, float) or not 0 <= self.dropout < 1:
             raise NetworkError(f"Network dropout must be a number from 0 to less than 1, not {self.dropout!r:.80}.")
-        if not isinstance(self.outcomes, bool):
-            raise NetworkError(f"Network outcomes must be true or false, not {self.outcomes!r:.80}.")
+        for name in ("outcomes", "equivariant"):
+            if not isinstance(getattr(self, name), bool):
+                raise NetworkError(f"Network {name} must be true or false, not {getattr(self, name)!r:.80}.")
+        if self.equivariant and (self.backbone, self.sequence) != ("transformer", "moves"):
+            raise NetworkError("Only a transformer that reads moves can be equivariant; for others it must be false.")
 
     @property
     def reads(self) -> str:

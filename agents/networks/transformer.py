@@ -40,7 +40,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         x = x + self._dropped(self.attention(self.norm1(x), tokens))
-        return x + self._dropped(self.down(F.relu(self.up(self.norm2(x)))))
+        return x + self._dropped(self.down(F.relu(self.up(self.norm2(x)), inplace=True)))
 
     def attention(self, x: Tensor, tokens: Tensor) -> Tensor:
         """What each token takes over from itself and those before it: what they have become, ``x``, and what they are,
@@ -89,7 +89,7 @@ class Transformer(SequenceBackbone):
         super().__init__(reads, context, observation_shape, num_actions, width)
         self.places = nn.Embedding(context, width)
         nn.init.normal_(self.places.weight, std=INIT_STD)
-        self.dropout = dropout
+        self.heads, self.dropout = heads, dropout
         self.values = nn.ModuleList(self.new_embedding() for _ in range(layers))
         self.blocks = nn.ModuleList(Block(width, heads, layers, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)

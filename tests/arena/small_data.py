@@ -97,9 +97,8 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def small(dataset: str, data: Path, run: Path, backbone: str | None = None, **changes: object) -> LearnConfig:
     """The preset of a dataset with a tiny network and few steps, in one process and on one thread."""
     config = preset(dataset, backbone)
-    network = replace(
-        config.network, blocks=1, channels=8, hidden=(16, 16), layers=1, width=16, heads=2, normalisation="none"
-    )
+    sizes = {"blocks": 1, "channels": 8, "hidden": (16, 16), "layers": 1, "width": 16, "heads": 2}
+    network = replace(config.network, **sizes, normalisation="none", equivariant=False)
     learner = replace(config.learner, batch_size=16, threads=1, warmup_steps=5)
     base = replace(
         config, data=data, run=run, workers=0, max_steps=12, report_seconds=1e-9, network=network, learner=learner
