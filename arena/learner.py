@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import games
 from agents.network_evaluator import best_device, best_precision
 from agents.networks.core import Classifier, NetworkConfig, PolicyValueNetwork, build_network
 from agents.networks.equivariant import made_plain, make_equivariant, take_weights
@@ -303,7 +302,7 @@ class PlayerTrainer(Trainer[PolicyValueNetwork, BatchT]):
         def build() -> PolicyValueNetwork:
             network = build_network(network_config, spec.observation_shape, spec.num_actions)
             if network_config.equivariant:
-                make_equivariant(network, games.make(spec.name))
+                make_equivariant(network, spec.name)
             return network
 
         options = {"device": device, "precision": precision}

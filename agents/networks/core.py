@@ -53,8 +53,8 @@ class NetworkConfig:
         cell: ``"gru"`` or ``"lstm"`` (recurrent).
         dropout: share of units dropped in training (alexnet_small, recurrent, transformer; alexnet's is 0.5).
         outcomes: whether the value head gives the chances of loss, draw and win, and the value by way of them.
-        equivariant: whether training ties weights so that a game and its images under the symmetries of the board are
-            answered alike (transformer over moves; ``agents.networks.equivariant``).
+        equivariant: whether training ties weights so that a position and its images under the symmetries of the board
+            are answered alike (resnet without normalisation, transformer over moves; ``agents.networks.equivariant``).
 
     Raises:
         UnknownNameError: an unknown backbone, normalisation, kind of sequence or cell.
@@ -105,8 +105,14 @@ class NetworkConfig:
         for name in ("outcomes", "equivariant"):
             if not isinstance(getattr(self, name), bool):
                 raise NetworkError(f"Network {name} must be true or false, not {getattr(self, name)!r:.80}.")
-        if self.equivariant and (self.backbone, self.sequence) != ("transformer", "moves"):
-            raise NetworkError("Only a transformer that reads moves can be equivariant; for others it must be false.")
+        can_be = (self.backbone, self.normalisation) == ("resnet", "none") or (
+            (self.backbone, self.sequence) == ("transformer", "moves")
+        )
+        if self.equivariant and not can_be:
+            raise NetworkError(
+                "Only a resnet without batch normalisation and a transformer that reads moves can be equivariant; for "
+                "others it must be false."
+            )
 
     @property
     def reads(self) -> str:

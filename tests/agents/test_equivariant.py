@@ -29,6 +29,7 @@ CONFIG = NetworkConfig(
     outcomes=True,
     equivariant=True,
 )
+TOWER = NetworkConfig(blocks=1, channels=16, policy_channels=8, value_channels=8, value_hidden=64, equivariant=True)
 SIZES = {"othello": 8, "connect_four": 2, "tic_tac_toe": 8, "go_9x9": 8, "hex_7x7": 2, "chess": 1}
 
 
@@ -38,7 +39,7 @@ def make_network(name: str, seed: int = 0) -> PolicyValueNetwork:
     seen = as_seen(game, "moves", CONFIG.context).spec
     torch.manual_seed(seed)
     network = build_network(CONFIG, seen.observation_shape, seen.num_actions)
-    make_equivariant(network, game)
+    make_equivariant(network, name)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return network.eval()
@@ -54,16 +55,75 @@ def answers(network: PolicyValueNetwork, tokens: torch.Tensor) -> tuple[torch.Te
 def test_the_group_is_one_and_its_representations_represent_it(name: str, size: int) -> None:
     group = Group(games.make(name))
     assert len(group) == size
-    quotients = group.quotients
-    inverses = quotients[0]
-    products = quotients[:, inverses]
-    assert np.array_equal(np.diag(quotients), np.zeros(size))
+    products = np.array(
+        [
+            [next(k for k in range(size) if np.array_equal(g[h], group.actions[k])) for h in group.actions]
+            for g in group.actions
+        ]
+    )
     for g in range(size):
-        assert np.array_equal(group.actions[g][group.actions], group.actions[products[g]])
+        assert np.array_equal(products[group.blocks[g], g], np.arange(size))  # a block, and what undid g, is the block
     assert sum(rep.shape[1] ** 2 for rep in group.representations) == size
     for rep in group.representations:
         assert np.allclose(np.einsum("gab,hbc->ghac", rep, rep), rep[products], atol=1e-9)
         assert np.allclose(rep @ rep.transpose(0, 2, 1), np.eye(rep.shape[1]), atol=1e-9)
+
+
+def make_tower(name: str, seed: int = 0) -> PolicyValueNetwork:
+    """A tied residual tower, likewise."""
+    spec = games.make(name).spec
+    torch.manual_seed(seed)
+    network = build_network(TOWER, spec.observation_shape, spec.num_actions)
+    make_equivariant(network, name)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_images_of_a_position_are_answered_alike(name: str) -> None:
+    game, network, group = games.make(name), make_tower(name), Group(games.make(name))
+    shape = (3, *game.spec.observation_shape)
+    planes = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits, values = network(planes)
+    assert logits.std() > 0.01
+    assert values.std() > 1e-4
+    for cells, image in zip(group.cells, group.actions, strict=True):
+        turned = torch.empty(shape)
+        turned.flatten(2)[:, :, cells] = planes.flatten(2)
+        with torch.no_grad():
+            there, same = network(turned)
+        torch.testing.assert_close(there[:, image], logits, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(same, values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["connect_four", "othello"])
+def test_a_tower_written_out_is_the_same_network(name: str) -> None:
+    spec, network = games.make(name).spec, make_tower(name)
+    planes = torch.randn((3, *spec.observation_shape), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = network(planes)
+        plain = made_plain(make_tower(name))
+        torch.testing.assert_close(plain(planes), expected)
+        other = make_tower(name, seed=1)
+        take_weights(other, plain.state_dict())
+        torch.testing.assert_close(other(planes), expected, rtol=1e-4, atol=1e-5)
+    fresh = build_network(TOWER, spec.observation_shape, spec.num_actions)
+    assert plain.state_dict().keys() == fresh.state_dict().keys()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("from_features", [False, True])
+@pytest.mark.parametrize("name", ["othello", "hex_7x7"])
+def test_the_matrices_of_a_map_are_all_there_is_to_it(name: str, from_features: bool, kernel: int) -> None:
+    """As many free numbers as a first block of rows has, each with its own effect."""
+    basis, inverse, dimensions = Group(games.make(name)).bases(from_features, kernel)
+    count = sum(d * m for d, m in dimensions)
+    assert inverse.shape == (count, count)
+    assert basis.shape == (SIZES[name] * count, count)
+    first = basis[:count]
+    torch.testing.assert_close(inverse @ first, torch.eye(count), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -120,7 +180,7 @@ def test_a_layer_starts_as_it_would_untied() -> None:
     seen = as_seen(game, "moves", CONFIG.context).spec
     network = build_network(CONFIG, seen.observation_shape, seen.num_actions)
     spreads = {name: weight.std().item() for name, weight in network.state_dict().items() if weight.numel() > 512}
-    make_equivariant(network, game)
+    make_equivariant(network, "othello")
     for name, weight in made_plain(network).state_dict().items():
         if name in spreads and spreads[name] > 0:
             assert weight.std().item() == pytest.approx(spreads[name], rel=0.15), name
@@ -189,9 +249,11 @@ def test_weights_that_are_not_tied_are_refused() -> None:
 
 
 def test_what_cannot_be_equivariant_says_why() -> None:
-    with pytest.raises(NetworkError, match="Only a transformer that reads moves can be equivariant"):
-        NetworkConfig(backbone="resnet", equivariant=True)
+    with pytest.raises(NetworkError, match="Only a resnet without batch normalisation and a transformer that reads"):
+        NetworkConfig(normalisation="batch", equivariant=True)
     with pytest.raises(NetworkError, match="Network equivariant must be true or false, not 1"):
         NetworkConfig(equivariant=1)  # type: ignore[arg-type]
-    with pytest.raises(NetworkError, match="a heads that is a multiple of the board's 8 symmetries, not 4"):
+    with pytest.raises(
+        NetworkError, match="for othello needs heads to be a multiple of the board's 8 symmetries, not 4"
+    ):
         make_learner(config=NetworkConfig(**{**vars(CONFIG), "heads": 4}))
