@@ -95,6 +95,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "2x32": ("--network.blocks", "2", "--network.channels", "32"),
         "6x32": ("--network.blocks", "6", "--network.channels", "32"),
         "4x48": ("--network.blocks", "4", "--network.channels", "48"),
+        "equivariant": ("--network.equivariant",),
         "batch normalisation": ("--network.normalisation", "batch"),
         "small value head": ("--network.value-channels", "8", "--network.value-hidden", "64"),
     },
