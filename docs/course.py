@@ -61,7 +61,7 @@ from arena.datasets import DatasetError, Source, open_dataset
 
 SHORT = {
     "learn": "--max-steps 2 --workers 0 --learner.threads 1 --learner.batch-size 8 --network.blocks 1 "
-    "--network.channels 4 --network.layers 1 --network.width 16 --network.heads 2",
+    "--network.channels 4 --network.layers 1 --network.width 16 --network.heads 8",
     "train": "--synchronous --max-steps 2 --judge.no-enabled --search.simulations 4 --self-play.slots 8 "
     "--self-play.shard-positions 64 --learner.minimum-positions 64 --learner.batch-size 16",
     "tournament": "--games 2",
