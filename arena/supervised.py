@@ -46,7 +46,8 @@ class SequenceLearner(PlayerTrainer[SequenceBatch]):
             features = self.network.sequences.every_ply(self._tensor(batch.inputs))[there]
             logits = self.network.policy(features).float()
         policy_loss = F.cross_entropy(logits, action[there])
-        value_loss = self._value_losses(features, value[there]).mean()
+        known = ~value[there].isnan()
+        value_loss = self._value_losses(features[known], value[there][known]).sum() / known.sum().clamp(min=1)
         top1 = (logits.argmax(dim=1) == action[there]).float().mean()
         return policy_loss + self.config.value_loss_weight * value_loss, [
             policy_loss.detach(),

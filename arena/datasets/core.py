@@ -38,6 +38,7 @@ class Source:
         context: how many tokens it sees, where it reads a sequence.
         augment: whether to show training examples as symmetry, or a small shift of a picture, changes them.
         game: the game that records are read as, with options that show the network more of it; "" = without.
+        random_tails: the share of training games, as moves, that go on with random moves from a random ply.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     context: int = 0
     augment: bool = True
     game: str = ""
+    random_tails: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class SequenceBatch:
     Attributes:
         inputs: int64 ``[B, T]`` tokens of ``agents.histories``, or float32 ``[B, T, C, H, W]`` planes.
         action: int64 ``[B, T]``, the move that was played after each input; -1: none.
-        value: float32 ``[B, T]`` in [-1, 1], what the game came to for the player of that move.
+        value: float32 ``[B, T]`` in [-1, 1], what the game came to for the player of that move; NaN: not known.
     """
 
     inputs: Array

@@ -65,7 +65,8 @@ def open_games(source: Source, name: str) -> PositionDataset | SequenceDataset:
     arrays = cached(f"{name}-{plain.spec.version}", VERSION, files, lambda: collect(plain, read_files(plain, files)))
     if source.reads == "planes":
         return PositionDataset(game, arrays, augment=source.augment)
-    return SequenceDataset(game, arrays, source.reads, source.context, augment=source.augment)
+    options = {"augment": source.augment, "random_tails": source.random_tails}
+    return SequenceDataset(game, arrays, source.reads, source.context, **options)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -308,11 +309,17 @@ class PositionDataset(Dataset[SampleBatch]):
 
 
 class SequenceDataset(Dataset[SequenceBatch]):
-    """Whole games, move by move. A game with more moves than the network sees is shown by one window of them."""
+    """Whole games, move by move. A game with more moves than the network sees is shown by one window of them.
 
-    def __init__(self, game: Game, arrays: Arrays, reads: str, context: int, *, augment: bool) -> None:
+    A ``random_tails`` share of the training games is, from a random ply on, played to its end with random moves: what
+    people do not play shows a network that is told no rules what is legal. Nobody knows a value there.
+    """
+
+    def __init__(
+        self, game: Game, arrays: Arrays, reads: str, context: int, *, augment: bool, random_tails: float
+    ) -> None:
         self.spec, self._game, self._games = as_seen(game, reads, context).spec, game, _Games(game, arrays)
-        self._reads, self._context = reads, context
+        self._reads, self._context, self._random_tails = reads, context, random_tails
         # Mirroring positions would take the planes' permutation at every ply; moves are mirrored by a look-up.
         symmetries = start_symmetries(game) if augment and reads == "moves" else game.symmetries[:1]
         self._images = np.stack([np.argsort(symmetry.action_permutation) for symmetry in symmetries])
@@ -334,21 +341,51 @@ class SequenceDataset(Dataset[SequenceBatch]):
     def batch(self, split: str, indices: Array, rng: np.random.Generator | None = None) -> SequenceBatch:
         game_of, first, plies = self._window(split, indices, rng)
         there = plies >= 0
+        moves = np.where(there, self._games.moves[plies].astype(np.int64), -1)
+        value = np.where(there, self._games.values(plies, game_of[:, None]), 0).astype(np.float32)
+        if rng is not None and self._random_tails:
+            moves, value = self._going_on_at_random(moves, value, first, rng)
+            there = moves >= 0
         image = self._images[
             np.zeros(len(indices), np.int64) if rng is None else rng.integers(0, len(self._images), len(indices))
         ]
-        moves = np.take_along_axis(image, self._games.moves[plies].astype(np.int64), axis=1)
-        value = np.where(there, self._games.values(plies, game_of[:, None]), 0).astype(np.float32)
+        moves = np.where(there, np.take_along_axis(image, np.maximum(moves, 0), axis=1), -1)
         if self._reads == "positions":
             inputs = self._planes(plies, game_of)
         else:
             before = self._games.moves[np.maximum(plies[:, 0] - 1, 0)].astype(np.int64)  # of a window's first move
             before = np.take_along_axis(image, before[:, None], axis=1)[:, 0] + FIRST_ACTION
-            inputs = np.empty(plies.shape, np.int64)
+            inputs = np.empty(moves.shape, np.int64)
             inputs[:, 0] = np.where(first == 0, START, before)
             inputs[:, 1:] = moves[:, :-1] + FIRST_ACTION
             inputs[~there] = 0
-        return SequenceBatch(inputs, np.where(there, moves, -1), value)
+        return SequenceBatch(inputs, moves, value)
+
+    def _going_on_at_random(
+        self, moves: Array, value: Array, first: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Moves and values ``[B, T]`` with the share of games that go on at random, of those that are seen whole."""
+        rows = np.flatnonzero((rng.random(len(moves)) < self._random_tails) & (first == 0))
+        cut = rng.integers(0, (moves[rows] >= 0).sum(axis=1) + 1)
+        room = ((0, 0), (0, self._context - moves.shape[1]))
+        moves, value = np.pad(moves, room, constant_values=-1), np.pad(value, room)
+        ply = np.arange(self._context)
+        value[rows] = np.where(ply < cut[:, None], value[rows], np.nan)
+        states = self._game.init(len(rows))
+        for t in ply:
+            live = np.flatnonzero(~states["terminated"])
+            moves[rows[states["terminated"]], t] = -1
+            if not len(live):
+                continue
+            mask = self._game.legal_action_mask(states[live])
+            chosen = np.where(mask, rng.random(mask.shape), -1).argmax(axis=1)
+            chosen = np.where(t < cut[live], moves[rows[live], t], chosen)
+            moves[rows[live], t] = chosen
+            going_on = states[live]
+            self._game.step_unchecked(going_on, chosen)
+            states[live] = going_on
+        longest = int((moves >= 0).sum(axis=1).max(initial=1))
+        return moves[:, :longest], value[:, :longest]
 
     def identities(self, split: str) -> Array:
         return self._games.keys(self._games_of[split])

@@ -246,6 +246,32 @@ def test_mirrored_sequences_are_games_too(wthor: Path) -> None:
     assert set(plain.action[:, 0]) == {37}
 
 
+def test_games_go_on_at_random_and_legally(wthor: Path) -> None:
+    plain, tails = sequences(wthor, augment=False), sequences(wthor, augment=False, random_tails=0.5)
+    indices = np.arange(60)
+    whole = plain.batch("train", indices, np.random.default_rng(0))
+    batch = tails.batch("train", indices, np.random.default_rng(0))
+    game, lengths = games.make("othello"), (batch.action >= 0).sum(axis=1)
+    changed = 0
+    for row in range(60):
+        states = game.init(1)
+        for action in batch.action[row, : lengths[row]]:
+            assert game.legal_action_mask(states)[0, action]
+            game.step_unchecked(states, np.array([action]))
+        assert states["terminated"][0]
+        moves = batch.action[row, : lengths[row]]
+        assert np.array_equal(batch.inputs[row, 1 : lengths[row]], moves[:-1] + FIRST_ACTION)
+        unknown = np.isnan(batch.value[row, : lengths[row]])
+        cut = int(unknown.argmax()) if unknown.any() else lengths[row]
+        assert unknown[cut:].all()
+        assert np.array_equal(moves[:cut], whole.action[row, :cut])
+        changed += bool(unknown.any())
+    assert 15 < changed < 45
+    assert not np.isnan(whole.value).any()
+    held_out = tails.batch("test", np.arange(5))
+    assert np.array_equal(held_out.action, plain.batch("test", np.arange(5)).action)
+
+
 def test_what_training_games_reach_too_is_known(wthor: Path) -> None:
     dataset, by_ply = sequences(wthor), positions(wthor)
     split = all_games(dataset)
