@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ import games
 from agents.core import Array
 from agents.histories import FIRST_ACTION, START
 from agents.networks.core import PolicyValueNetwork
+from agents.networks.factored import Basis, FactoredBlock, factored, unfactored
 from agents.networks.heads import OutcomeHead, PolicyHead, ValueHead, answering_layers
 from agents.networks.layers import NetworkError
 from agents.networks.resnet import ResNet
@@ -88,6 +90,21 @@ class Group:
         turned = rows[:, None] * (below - corner)[:, None] + columns[:, None] * (right - corner)[:, None] + size // 2
         return turned[..., 0] * size + turned[..., 1]
 
+    def basis(self) -> Basis:
+        """That of the irreducible representations. In it each of ``d`` dimensions has ``d`` parts, of ``d`` blocks
+        each, which one matrix of ``_Map`` turns into ``d`` others."""
+        dimensions = [rep.shape[1] for rep in self.representations]
+        read = [_adapted(rep, self.blocks).transpose(2, 1, 0).reshape(-1, len(self)) for rep in self.representations]
+        write = [
+            rep.transpose(0, 2, 1).reshape(len(self), -1) * (d / len(self)) ** 0.5
+            for rep, d in zip(self.representations, dimensions, strict=True)
+        ]
+        return Basis(
+            torch.from_numpy(np.concatenate(read)).float(),
+            torch.from_numpy(np.concatenate(write, axis=1)).float(),
+            tuple(sorted(Counter(dimensions).items())),
+        )
+
     @functools.cache  # noqa: B019  # groups are kept
     def bases(self, from_features: bool, kernel: int) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
         """How ``_Map`` makes a weight of its matrices, for what it reads: blocks, if it reads features, of kernels.
@@ -134,7 +151,7 @@ def _irreducible(products: Array, inverses: Array) -> list[Array]:
             found.append(representation)
     if sum(representation.shape[1] ** 2 for representation in found) != size:
         raise NetworkError("No network can be equivariant under symmetries whose representations are not real.")
-    return found
+    return sorted(found, key=lambda representation: representation.shape[1])
 
 
 def _adapted(representation: Array, images: Array) -> Array:
@@ -294,15 +311,7 @@ def make_equivariant(network: PolicyValueNetwork, name: str) -> None:
     assert isinstance(backbone, (ResNet, Transformer))
     assert isinstance(policy, PolicyHead)
     assert isinstance(value, (ValueHead, OutcomeHead))
-    assert isinstance(value.hidden, nn.Linear)
-    shared = {"channels" if isinstance(backbone, ResNet) else "width": backbone.feature_shape[0]}
-    if isinstance(backbone, Transformer):
-        shared["heads"] = backbone.heads
-    else:
-        shared["policy_channels"] = policy.flat.num_features // group.cells.shape[1]
-        shared["value_channels"] = value.flat.num_features // group.cells.shape[1]
-    shared["value_hidden"] = value.hidden.out_features
-    for what, number in shared.items():
+    for what, number in _shared_out(backbone, policy, value, group).items():
         if number % len(group):
             raise NetworkError(
                 f"An equivariant network for {name} needs {what} to be a multiple of the board's {len(group)} "
@@ -336,11 +345,29 @@ def make_equivariant(network: PolicyValueNetwork, name: str) -> None:
         elif isinstance(layer, nn.Embedding):
             is_table = layer is not places
             tie(layer, weight=_Table(group.tokens, layer.embedding_dim) if is_table else _Repeated(group))
+    if isinstance(backbone, Transformer):
+        for block in backbone.blocks:
+            factored(block, group.basis())
+
+
+def _shared_out(
+    backbone: ResNet | Transformer, policy: PolicyHead, value: ValueHead | OutcomeHead, group: Group
+) -> dict[str, int]:
+    """What is shared out among the blocks, by the name of its setting."""
+    assert isinstance(value.hidden, nn.Linear)
+    hidden = {"value_hidden": value.hidden.out_features}
+    if isinstance(backbone, Transformer):
+        return {"width": backbone.feature_shape[0], "heads": backbone.heads} | hidden
+    cells = group.cells.shape[1]
+    planes = {"policy_channels": policy.flat.num_features // cells, "value_channels": value.flat.num_features // cells}
+    return {"channels": backbone.feature_shape[0]} | planes | hidden
 
 
 def made_plain(network: ModuleT) -> ModuleT:
     """``network`` with the weights that its tied ones amount to, in place; one that is plain is left as it is."""
     for layer in list(network.modules()):
+        if isinstance(layer, FactoredBlock):
+            unfactored(layer)
         for name in list(getattr(layer, "parametrizations", {})):
             parametrize.remove_parametrizations(layer, name)
     return network

@@ -40,22 +40,37 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         x = x + self._dropped(self.attention(self.norm1(x), tokens))
-        return x + self._dropped(self.down(F.relu(self.up(self.norm2(x)), inplace=True)))
+        return x + self._dropped(self.mlp(self.norm2(x)))
 
     def attention(self, x: Tensor, tokens: Tensor) -> Tensor:
         """What each token takes over from itself and those before it: what they have become, ``x``, and what they are,
         ``tokens``, both ``[B, T, width]``."""
         batch, length, width = x.shape
-        weight = torch.cat([layer.weight for layer in (self.query, self.key, self.value)])
-        query, key, value = F.linear(x, weight).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        value = value + tokens.to(value.dtype).view(batch, length, self.heads, -1).transpose(1, 2)
+        query, key, value = self.projections(x)
+        value = value + tokens.to(value.dtype).view(value.shape)
+        query, key, value = (
+            part.reshape(batch, length, self.heads, -1).transpose(1, 2) for part in (query, key, value)
+        )
         dropout = self.dropout if self.training else 0.0
         if x.device.type == "cpu" and torch.is_grad_enabled():
             # In bfloat16 the fused one takes four times as long when it keeps what its gradient needs.
             mixed = _attention(query, key, value, dropout)
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
-        return self.mix(mixed.transpose(1, 2).reshape(batch, length, width))
+        return self.mixed(mixed.transpose(1, 2).reshape(batch, length, width))
+
+    def projections(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, of ``[B, T, width]`` features each."""
+        weight = torch.cat([layer.weight for layer in (self.query, self.key, self.value)])
+        return F.linear(x, weight).chunk(3, dim=-1)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """What the heads found, ``[B, T, width]``, as the residual stream takes it."""
+        return self.mix(x)
+
+    def mlp(self, x: Tensor) -> Tensor:
+        """Two layers with a ReLU between them, ``[B, T, width]`` to the same shape."""
+        return self.down(F.relu(self.up(x), inplace=True))
 
     def _dropped(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
