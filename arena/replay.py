@@ -74,7 +74,7 @@ class Replay:
         self._observation_permutations = np.stack([s.observation_permutation for s in game.symmetries])
         self._action_permutations = np.stack([s.action_permutation for s in game.symmetries])
         # What becomes of every action in the images of a game that are games too, int64 [S, A].
-        self._images = np.stack([np.argsort(s.action_permutation) for s in start_symmetries(game)])
+        self._images = np.stack([s.image_of_action for s in start_symmetries(game)])
         self._shards: deque[tuple[int, int, int, int]] = deque()  # games, plies, entries, positions of each shard
         self._first_shard = 0
         self._total_positions = 0

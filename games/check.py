@@ -221,7 +221,7 @@ class _Check:
                 is_identity = np.array_equal(board, np.arange(cells)) and np.array_equal(policy, np.sort(policy))
                 self.require(is_identity, "the first symmetry is not the identity")
             states, images = game.init(num_games), game.init(num_games)
-            image_of = np.argsort(policy)
+            image_of = symmetry.image_of_action
             turned = game.observe(states).reshape(num_games, -1, cells)[:, :, board]
             colours_swap = not np.array_equal(turned, game.observe(images).reshape(num_games, -1, cells))
             if colours_swap:  # as in Othello, where a quarter turn of the start exchanges the colours

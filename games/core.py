@@ -89,6 +89,16 @@ class Symmetry:
     observation_permutation: Array
     action_permutation: Array
 
+    @property
+    def image_of_cell(self) -> Array:
+        """int64 ``[H * W]``: where each cell comes to lie; the inverse of ``observation_permutation``."""
+        return np.argsort(self.observation_permutation)
+
+    @property
+    def image_of_action(self) -> Array:
+        """int64 ``[A]``: what becomes of each action; the inverse of ``action_permutation``."""
+        return np.argsort(self.action_permutation)
+
 
 class Game(abc.ABC):
     """The rules of one game, over structured arrays of states ``[B]``.

@@ -58,8 +58,8 @@ class Group:
 
     def __init__(self, game: Game) -> None:
         symmetries = game.symmetries
-        self.actions = np.stack([np.argsort(symmetry.action_permutation) for symmetry in symmetries])
-        self.cells = np.stack([np.argsort(symmetry.observation_permutation) for symmetry in symmetries])
+        self.actions = np.stack([symmetry.image_of_action for symmetry in symmetries])
+        self.cells = np.stack([symmetry.image_of_cell for symmetry in symmetries])
         self._columns = game.spec.observation_shape[2]
         index = {row.tobytes(): g for g, row in enumerate(self.actions)}
         size = len(index)
@@ -72,7 +72,7 @@ class Group:
         self.tokens = np.concatenate([np.tile(np.arange(FIRST_ACTION), (size, 1)), FIRST_ACTION + self.actions], axis=1)
         self.num_tokens = self.tokens.shape[1]
         # Those that make the same of the start are one of them after each of those that leave it as it is.
-        stays = [index[np.argsort(symmetry.action_permutation).tobytes()] for symmetry in start_symmetries(game)]
+        stays = [index[symmetry.image_of_action.tobytes()] for symmetry in start_symmetries(game)]
         known = set(stays)
         for g in range(size):
             if g not in known:

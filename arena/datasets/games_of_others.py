@@ -165,10 +165,7 @@ def game_keys(moves: Sequence[Array], symmetries: Sequence[Symmetry]) -> Array:
     lengths = np.array([len(each) for each in moves])
     joined = np.concatenate(moves)
     ends = np.cumsum(lengths) - 1
-    keys = [
-        _prefix_hashes(np.argsort(symmetry.action_permutation)[joined], lengths, whole=True)[ends]
-        for symmetry in symmetries
-    ]
+    keys = [_prefix_hashes(symmetry.image_of_action[joined], lengths, whole=True)[ends] for symmetry in symmetries]
     return np.min(keys, axis=0)
 
 
@@ -322,7 +319,7 @@ class SequenceDataset(Dataset[SequenceBatch]):
         self._reads, self._context, self._random_tails = reads, context, random_tails
         # Mirroring positions would take the planes' permutation at every ply; moves are mirrored by a look-up.
         symmetries = start_symmetries(game) if augment and reads == "moves" else game.symmetries[:1]
-        self._images = np.stack([np.argsort(symmetry.action_permutation) for symmetry in symmetries])
+        self._images = np.stack([symmetry.image_of_action for symmetry in symmetries])
         self._games_of = {split: self._games.of_split(split) for split in SPLITS}
         self.sizes = {split: len(chosen) for split, chosen in self._games_of.items()}
         self.notes = self._games.notes

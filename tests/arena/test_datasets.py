@@ -118,7 +118,7 @@ def test_mirror_images_are_the_same_game_and_so_never_in_two_splits() -> None:
     moves = [np.array(record.moves) for record in random_othello(40, seed=2)]
     images = moves
     for symmetry in symmetries:
-        images = [np.argsort(symmetry.action_permutation)[each] for each in moves]
+        images = [symmetry.image_of_action[each] for each in moves]
         np.testing.assert_array_equal(game_keys(images, symmetries), game_keys(moves, symmetries))
         game, states = OTHELLO, OTHELLO.init(1)
         for action in images[0]:

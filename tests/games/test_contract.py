@@ -218,7 +218,7 @@ class _SymmetryWithInverseAction(TicTacToe):
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
         turn = super().symmetries[1]
-        return (super().symmetries[0], Symmetry(turn.observation_permutation, np.argsort(turn.action_permutation)))
+        return (super().symmetries[0], Symmetry(turn.observation_permutation, turn.image_of_action))
 
 
 class _MovesWrittenAlike(TicTacToe):
