@@ -61,7 +61,6 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "noise throughout": ("--search.noise-plies", "None"),
         "noise for 16 plies": ("--search.noise-plies", "16"),
         "no tree reuse": ("--search.no-reuse-tree",),
-        "score bounds": ("--search.score-bounds",),
     },
     "targets": {
         "the game's result alone": ("--replay.value-lambda", "1.0"),

@@ -30,7 +30,7 @@ MAX_SLICE = 4096
 
 _PENDING = -2  # in place of a child: a descent has ended here in the present wave
 _ROW = np.zeros(1, dtype=np.int64)  # of the only tree
-_EDGE_BYTES = 40
+_EDGE_BYTES = 32
 _MOST_DEPTH = 128
 
 
@@ -90,7 +90,7 @@ class Analysis(Search):
         super().reset()
         self._is_thinking = False
         # Memory that is never written to is never taken, so that there is room for either to fill it all.
-        self._node_bytes = 26 + self._game.dtype.itemsize
+        self._node_bytes = 22 + self._game.dtype.itemsize
         nodes, edges = int(self._bytes / self._node_bytes), int(self._bytes / _EDGE_BYTES)
         spare = 2 * self._leaves
         self._tree = trees.resize(None, 1, nodes + spare, edges + spare * self._game.spec.num_actions)
@@ -164,8 +164,7 @@ class Analysis(Search):
     def lines(self, count: int) -> list[Line]:
         """The ``count`` best moves, the one to play first; those that were never tried are left out, except it."""
         actions, visits, priors = self._root("action"), self._root("visits"), self._root("prior")
-        means = self._root("value_sum") / np.maximum(visits, 1)
-        values, best = np.clip(means, self._root("low"), self._root("high")), self._best()
+        values, best = self._root("value_sum") / np.maximum(visits, 1), self._best()
         order = sorted(range(len(actions)), key=lambda edge: (edge != best, -visits[edge], -values[edge]))
         chosen = [edge for edge in order if visits[edge] or edge == best][:count]
         lines = []
@@ -235,7 +234,7 @@ class Analysis(Search):
             if (over := np.flatnonzero(states["terminated"])).size:
                 results[over] = self._terminal_values(states[over])
         children = np.empty(found, dtype=np.int32)
-        facts = (states["to_play"].copy(), states["terminated"].copy(), results, self._limits(states), as_bytes)
+        facts = (states["to_play"].copy(), states["terminated"].copy(), results, as_bytes)
         trees.grow(self._tree, rows, nodes[:found], edges[:found], *facts, self._states, children)
         self.stats.terminals += ended + over.size
         live = np.flatnonzero(~states["terminated"])
@@ -261,7 +260,7 @@ def descend_apart(
     found, ended, tried = 0, 0, 0
     while found + ended < room and tried < len(nodes):
         node, edge = 0, -1
-        while not trees.is_over(tree, 0, node):
+        while not tree.terminal[0, node]:
             if rule.policy == select.PUCT:
                 edge = select.puct_edge(tree, 0, node, rule, noise[0])
             elif node == 0:
@@ -271,13 +270,12 @@ def descend_apart(
             if tree.child[0, edge] < 0:
                 break
             node = tree.child[0, edge]
-        is_over = trees.is_over(tree, 0, node)
-        if is_over and tried == 0:
+        if tree.terminal[0, node] and tried == 0:
             trees.back_up(tree, 0, node)
             ended += 1
             continue
-        is_new = not is_over and tree.child[0, edge] == NO_CHILD
-        if is_over:  # backed up in a later wave, when none waits
+        is_new = not tree.terminal[0, node] and tree.child[0, edge] == NO_CHILD
+        if tree.terminal[0, node]:  # backed up in a later wave, when none waits
             node = tree.parent[0, node]
         if is_new:
             out_nodes[found] = node

@@ -49,8 +49,6 @@ class SearchConfig:
     """PUCT: after this many plies the most visited move is played."""
     length_weight: float = 0.0
     """A result at ply t counts 1 - length_weight * t / max_plies, so that a sooner win is better than a later one."""
-    score_bounds: bool = False
-    """Whether the ends of games in the tree prove bounds of the values above them (Cazenave and Saffidine, 2010)."""
     reuse_tree: bool = True
     """Keep the part of the tree below the moves that were played."""
     fast_simulations: int = 0

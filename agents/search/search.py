@@ -278,7 +278,7 @@ class Search:
             too_large = self._tree.num_nodes[rows] > most_kept
             kept[too_large] = -1
         fresh = kept < 0
-        trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh], self._limits(states[fresh]))
+        trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh])
         self._states[rows[fresh], 0] = _as_bytes(states)[fresh]
         self._make_room(rows, new_nodes)
         width = self._game.spec.num_actions
@@ -370,13 +370,7 @@ class Search:
 
         children = np.empty(found, dtype=np.int32)
         # Copied, since a field of one state is contiguous and one of several is not: two versions to compile.
-        facts = (
-            states["to_play"].copy(),
-            states["terminated"].copy(),
-            results,
-            self._limits(states),
-            _as_bytes(states),
-        )
+        facts = (states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states))
         trees.grow(self._tree, grown, nodes[:found], edges[:found], *facts, self._states, children)
         self.stats.terminals += len(at_terminal) + len(ended)
         if len(ended):
@@ -393,13 +387,6 @@ class Search:
         returns = self._game.returns(states)
         returns = shaped_returns(returns, states["ply"], spec.max_plies, self.config.length_weight)
         return returns[np.arange(len(states)), states["to_play"]]
-
-    def _limits(self, states: Array) -> Array:
-        """What the result of each game may be worth at most, if it goes on for a ply; infinite without bounds."""
-        if not self.config.score_bounds:
-            return np.full(len(states), np.inf, np.float32)
-        ones, length_weight = np.ones((len(states), 1), np.float32), self.config.length_weight
-        return shaped_returns(ones, states["ply"] + 1, self._game.spec.max_plies, length_weight)[:, 0]
 
     def _score(self, rows: Array, nodes: Array, states: Array) -> Array:
         """Expands and backs up the leaves that the cache knows; returns their rows. The others join those waiting."""

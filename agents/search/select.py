@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.search.config import SearchConfig
-from agents.search.tree import NO_CHILD, back_up, best_bounds, is_over, kernel
+from agents.search.tree import NO_CHILD, back_up, kernel
 
 PUCT, GUMBEL = 0, 1
 
@@ -69,14 +69,6 @@ def halving(considered: int, simulations: int) -> list[int]:
 
 
 @kernel
-def edge_value(tree, s, e, unvisited):
-    """The mean value of an edge, or ``unvisited`` if there is none, within what is proven."""
-    n = tree.visits[s, e]
-    q = tree.value_sum[s, e] / n if n > 0 else unvisited
-    return min(max(q, np.float64(tree.low[s, e])), np.float64(tree.high[s, e]))
-
-
-@kernel
 def explored_prior(tree, s, node, e, rule, noise):
     """The prior of an edge; at the root, mixed with ``noise`` ``[A]``."""
     prior = np.float64(tree.prior[s, e])
@@ -117,7 +109,7 @@ def puct_edge(tree, s, node, rule, noise):
         if node == 0 and n > 0 and n * n < forced_squared(tree, s, e, rule, noise, visits):
             return e
         prior = explored_prior(tree, s, node, e, rule, noise)
-        q = edge_value(tree, s, e, unvisited)
+        q = tree.value_sum[s, e] / n if n > 0 else unvisited
         score = q + explore * prior / (1.0 + n)
         if score > best_score:
             best, best_score = e, score
@@ -132,14 +124,14 @@ def visit_shares(tree, s, best, rule, noise, out):
     first, count = tree.edge_start[s, 0], tree.edge_count[s, 0]
     _, visits, explore = exploration(tree, s, 0, rule)
     most = tree.visits[s, best]
-    to_beat = edge_value(tree, s, best, 0.0)
+    to_beat = tree.value_sum[s, best] / max(most, 1)
     to_beat += explore * explored_prior(tree, s, 0, best, rule, noise) / (1.0 + most)
     total = 0
     for e in range(first, first + count):
         n = tree.visits[s, e]
         forced = forced_squared(tree, s, e, rule, noise, visits)
         if e != best and n > 0 and forced > 0.0:
-            prior, q = explored_prior(tree, s, 0, e, rule, noise), edge_value(tree, s, e, 0.0)
+            prior, q = explored_prior(tree, s, 0, e, rule, noise), tree.value_sum[s, e] / n
             for _ in range(int(np.sqrt(forced))):
                 if n == 0 or q + explore * prior / n >= to_beat:
                     break
@@ -164,7 +156,7 @@ def mixed_value(tree, s, node):
             most = max(most, n)
             prior = max(np.float64(tree.prior[s, e]), 1e-12)
             prior_sum += prior
-            weighted += prior * edge_value(tree, s, e, 0.0)
+            weighted += prior * tree.value_sum[s, e] / n
     raw = np.float64(tree.raw_value[s, node])
     if visits == 0:
         return raw, most
@@ -174,7 +166,8 @@ def mixed_value(tree, s, node):
 @kernel
 def improved_logit(tree, s, e, mixed, most, rule):
     """logit + sigma(completed Q) of one edge."""
-    q = edge_value(tree, s, e, mixed)
+    n = tree.visits[s, e]
+    q = tree.value_sum[s, e] / n if n > 0 else mixed
     return np.float64(tree.logit[s, e]) + (rule.c_visit + most) * rule.c_scale * q
 
 
@@ -218,7 +211,7 @@ def gumbel_interior_edge(tree, s, node, rule, scratch):
 def descend(
     tree, rows, rule, noise, schedule, done, node_states, out_rows, out_nodes, out_edges, out_actions, out_states
 ):
-    """One descent in each of ``rows`` ``[K]``, down to an edge without a child or to a node whose value is known.
+    """One descent in each of ``rows`` ``[K]``, down to an edge without a child or to the end of the game.
 
     ``noise`` ``[S, A]``; ``schedule`` int32 ``[S, simulations]`` and ``done`` int32 ``[S]`` say which visit count the
     Gumbel root tries next. Returns how many descents found an edge: their rows, nodes, edges, actions and the states of
@@ -247,7 +240,7 @@ def descend(
                 first += 1
                 break
             node = child
-            if is_over(tree, s, node):
+            if tree.terminal[s, node]:
                 last -= 1
                 out_rows[last] = s
                 back_up(tree, s, node)
@@ -261,7 +254,6 @@ def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits
 
     Gumbel: the best of the most visited moves; softmax(logit + sigma(completed Q)); its expected completed Q.
     PUCT: the most visited move; the visit distribution without forced playouts; the mean value of all simulations.
-    Both: the value within what is proven; and where the root's value is proven, a move that is proven to have it.
     """
     for k in range(len(rows)):
         s = rows[k]
@@ -281,23 +273,17 @@ def summarise_roots(tree, rows, rule, noise, out_action, out_weights, out_visits
                 if tree.visits[s, e] > tree.visits[s, best]:
                     best = e
             visit_shares(tree, s, best, rule, noise[s], out_weights[k])
+            out_action[k] = tree.action[s, best]
             out_value[k] = value_sum / (1.0 + visits)
         else:
             total, value = 0.0, 0.0
             for e in range(first, first + count):
                 weight = np.exp(improved_logit(tree, s, e, mixed, most, rule) - highest)
+                n = tree.visits[s, e]
                 total += weight
-                value += weight * edge_value(tree, s, e, mixed)
+                value += weight * (tree.value_sum[s, e] / n if n > 0 else mixed)
                 out_weights[k, tree.action[s, e]] = weight
             for e in range(first, first + count):
                 out_weights[k, tree.action[s, e]] /= total
             out_value[k] = value / total
-            best = gumbel_root_edge(tree, s, rule, noise[s], most_now)
-        low, high = best_bounds(tree, s, 0)
-        out_value[k] = min(max(out_value[k], low), high)
-        if low == high and tree.low[s, best] < low:
-            most = -1
-            for e in range(first, first + count):
-                if tree.low[s, e] == low and tree.visits[s, e] > most:
-                    best, most = e, tree.visits[s, e]
-        out_action[k] = tree.action[s, best]
+            out_action[k] = tree.action[s, gumbel_root_edge(tree, s, rule, noise[s], most_now)]

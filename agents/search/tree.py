@@ -33,15 +33,12 @@ class Tree(NamedTuple):
         to_play: int8 ``[S, N]``, the seat to move.
         terminal: bool ``[S, N]``.
         raw_value: float32 ``[S, N]``, the evaluator's value (or the game's result) for ``to_play``.
-        limit: float32 ``[S, N]``, what a result below it is worth at most, either way; infinite where nothing is to be
-            proven.
         action: int32 ``[S, E]``.
         logit, prior: float32 ``[S, E]``, the evaluator's logit and its softmax over the block.
         child: int32 ``[S, E]``, a node or ``NO_CHILD``.
         visits: int32 ``[S, E]``, simulations through the edge.
         start_visits: int32 ``[S, E]``, at the root: the visits it had when this search began.
         value_sum: float64 ``[S, E]``, sum of the values of those simulations for the player who moves along the edge.
-        low, high: float32 ``[S, E]``, between which the ends of games below it prove its value to lie, for that player.
     """
 
     num_nodes: Array
@@ -53,7 +50,6 @@ class Tree(NamedTuple):
     to_play: Array
     terminal: Array
     raw_value: Array
-    limit: Array
     action: Array
     logit: Array
     prior: Array
@@ -61,14 +57,12 @@ class Tree(NamedTuple):
     visits: Array
     start_visits: Array
     value_sum: Array
-    low: Array
-    high: Array
 
 
-_NODE_FIELDS = ("parent", "parent_edge", "edge_start", "edge_count", "to_play", "terminal", "raw_value", "limit")
-_EDGE_FIELDS = ("action", "logit", "prior", "child", "visits", "start_visits", "value_sum", "low", "high")
+_NODE_FIELDS = ("parent", "parent_edge", "edge_start", "edge_count", "to_play", "terminal", "raw_value")
+_EDGE_FIELDS = ("action", "logit", "prior", "child", "visits", "start_visits", "value_sum")
 _DTYPES = {"to_play": np.int8, "terminal": np.bool_, "value_sum": np.float64}
-_DTYPES |= dict.fromkeys(("raw_value", "limit", "logit", "prior", "low", "high"), np.float32)
+_DTYPES |= dict.fromkeys(("raw_value", "logit", "prior"), np.float32)
 
 
 def resize(tree: Tree | None, rows: int, nodes: int, edges: int) -> Tree:
@@ -92,7 +86,7 @@ def enlarged(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 @kernel
-def reset_rows(tree, rows, to_play, limits):
+def reset_rows(tree, rows, to_play):
     """Empties ``rows`` ``[K]`` down to an unexpanded root whose mover is ``to_play`` ``[K]``."""
     for k in range(len(rows)):
         s = rows[k]
@@ -105,26 +99,13 @@ def reset_rows(tree, rows, to_play, limits):
         tree.to_play[s, 0] = to_play[k]
         tree.terminal[s, 0] = False
         tree.raw_value[s, 0] = 0.0
-        tree.limit[s, 0] = limits[k]
-
-
-@kernel
-def is_over(tree, s, node):
-    """Whether there is nothing more to find out below a node: its value is known."""
-    edge = tree.parent_edge[s, node]
-    return tree.terminal[s, node] or (edge >= 0 and tree.low[s, edge] == tree.high[s, edge])
 
 
 @kernel
 def back_up(tree, s, node):
-    """Carries the ``raw_value`` of a leaf, or what is proven, up to the root. The sign flips on a change of
-    ``to_play``, never on depth."""
+    """Carries the ``raw_value`` of a leaf up to the root. The sign flips on a change of ``to_play``, never on depth."""
     value = np.float64(tree.raw_value[s, node])
     seat = tree.to_play[s, node]
-    edge = tree.parent_edge[s, node]
-    if edge >= 0 and tree.low[s, edge] == tree.high[s, edge]:
-        value = np.float64(tree.low[s, edge])
-        seat = tree.to_play[s, tree.parent[s, node]]
     while node != 0:
         edge = tree.parent_edge[s, node]
         node = tree.parent[s, node]
@@ -133,36 +114,10 @@ def back_up(tree, s, node):
 
 
 @kernel
-def best_bounds(tree, s, node):
-    """Between what the value of a node lies, for its mover: the highest bounds of its edges."""
-    first, count = tree.edge_start[s, node], tree.edge_count[s, node]
-    low, high = tree.low[s, first], tree.high[s, first]
-    for e in range(first + 1, first + count):
-        low, high = max(low, tree.low[s, e]), max(high, tree.high[s, e])
-    return low, high
-
-
-@kernel
-def prove(tree, s, node, low, high):
-    """Carries up, as far as it proves anything, that a node's value for its mover lies between ``low`` and ``high``
-    (Cazenave and Saffidine, "Score bounded Monte-Carlo tree search", 2010)."""
-    while node != 0:
-        edge, parent = tree.parent_edge[s, node], tree.parent[s, node]
-        if tree.to_play[s, parent] != tree.to_play[s, node]:
-            low, high = -high, -low
-        if low <= tree.low[s, edge] and high >= tree.high[s, edge]:
-            break
-        tree.low[s, edge], tree.high[s, edge] = max(low, tree.low[s, edge]), min(high, tree.high[s, edge])
-        node = parent
-        low, high = best_bounds(tree, s, node)
-
-
-@kernel
-def grow(tree, rows, parents, edges, to_play, terminal, raw_value, limits, states, node_states, out_nodes):
+def grow(tree, rows, parents, edges, to_play, terminal, raw_value, states, node_states, out_nodes):
     """Hangs a new node under each (row, parent, edge) ``[K]`` and keeps its state, uint8 ``[K, bytes]``.
 
-    Where it is ``terminal``, its ``raw_value`` is the game's result for ``to_play`` and is backed up at once. Where
-    nothing is to be proven, ``limits`` are infinite.
+    Where it is ``terminal``, its ``raw_value`` is the game's result for ``to_play`` and is backed up at once.
     """
     for k in range(len(rows)):
         s = rows[k]
@@ -175,14 +130,10 @@ def grow(tree, rows, parents, edges, to_play, terminal, raw_value, limits, state
         tree.to_play[s, node] = to_play[k]
         tree.terminal[s, node] = terminal[k]
         tree.raw_value[s, node] = raw_value[k]
-        tree.limit[s, node] = limits[k]
         tree.child[s, edges[k]] = node
         for b in range(states.shape[1]):
             node_states[s, node, b] = states[k, b]
         out_nodes[k] = node
-        if limits[k] < np.inf:
-            low, high = (raw_value[k], raw_value[k]) if terminal[k] else (-limits[k], limits[k])
-            prove(tree, s, node, low, high)
         if terminal[k]:
             back_up(tree, s, node)
 
@@ -221,8 +172,6 @@ def expand(tree, rows, nodes, masks, mask_rows, logits, starts, values):
                 tree.visits[s, edge] = 0
                 tree.start_visits[s, edge] = 0
                 tree.value_sum[s, edge] = 0.0
-                tree.low[s, edge] = -tree.limit[s, node]
-                tree.high[s, edge] = tree.limit[s, node]
                 edge += 1
         total = 0.0
         for i in range(edge - first):
@@ -287,8 +236,6 @@ def reroot(tree, rows, roots, node_states):
                 tree.child[s, target] = tree.child[s, source]
                 tree.visits[s, target] = tree.visits[s, source]
                 tree.value_sum[s, target] = tree.value_sum[s, source]
-                tree.low[s, target] = tree.low[s, source]
-                tree.high[s, target] = tree.high[s, source]
                 if tree.child[s, target] != NO_CHILD:  # the child comes later: tell it where its edge went
                     tree.parent_edge[s, tree.child[s, target]] = target
             is_root = node == root
@@ -299,7 +246,6 @@ def reroot(tree, rows, roots, node_states):
             tree.to_play[s, kept] = tree.to_play[s, node]
             tree.terminal[s, kept] = tree.terminal[s, node]
             tree.raw_value[s, kept] = tree.raw_value[s, node]
-            tree.limit[s, kept] = tree.limit[s, node]
             for b in range(node_states.shape[2]):
                 node_states[s, kept, b] = node_states[s, node, b]
             if not is_root:

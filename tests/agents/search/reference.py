@@ -30,20 +30,10 @@ class Node:
         total = sum(math.exp(self.logit[a] - highest) for a in self.actions)
         self.prior = {a: float(np.float32(math.exp(self.logit[a] - highest) / total)) for a in self.actions}
         self.visits, self.sums = dict.fromkeys(self.actions, 0), dict.fromkeys(self.actions, 0.0)
-        ones = np.ones((1, 1), dtype=np.float32)
-        limit = float(shaped_returns(ones, state["ply"] + 1, game.spec.max_plies, config.length_weight)[0, 0])
-        limit = limit if config.score_bounds else math.inf
-        self.low, self.high = dict.fromkeys(self.actions, -limit), dict.fromkeys(self.actions, limit)
         self.start = dict(self.visits)  # at the root: the visits before this search
 
     def q(self, a, otherwise):
-        mean = self.sums[a] / self.visits[a] if self.visits[a] else otherwise
-        return min(max(mean, self.low[a]), self.high[a])
-
-    def bounds(self):
-        if self.terminal:
-            return self.value, self.value
-        return max(self.low.values()), max(self.high.values())
+        return self.sums[a] / self.visits[a] if self.visits[a] else otherwise
 
     def mixed_value(self):
         visited = [a for a in self.actions if self.visits[a]]
@@ -115,7 +105,7 @@ def search(game, evaluator, config, state, noise, simulations, root=None):
     schedule = considered_visits(config.max_considered, simulations)[considered]
     for simulation in range(simulations):
         node, path = root, []
-        while True:
+        while not node.terminal:
             a = choose(node, config, node is root, noise, schedule[simulation])
             path.append((node, a))
             if a not in node.children:
@@ -123,31 +113,12 @@ def search(game, evaluator, config, state, noise, simulations, root=None):
                 game.step_unchecked(child, np.array([a]))
                 node.children[a] = Node(game, evaluator, config, child)
                 node = node.children[a]
-                value = node.value
                 break
             node = node.children[a]
-            value = node.bounds()[0]
-            if node.terminal or value == node.bounds()[1]:
-                break
         for parent, a in path:
             parent.visits[a] += 1
-            parent.sums[a] += value if parent.to_play == node.to_play else -value
-        if config.score_bounds:
-            prove(path)
+            parent.sums[a] += node.value if parent.to_play == node.to_play else -node.value
     if config.policy == "puct":
-        action = max(root.actions, key=lambda a: root.visits[a])
-    else:
-        most = max(root.visits[a] - root.start[a] for a in root.actions)
-        action = choose(root, config, True, noise, most)
-    low, high = root.bounds()
-    if low == high > root.low[action]:
-        action = max((a for a in root.actions if root.low[a] == low), key=lambda a: root.visits[a])
-    return root, action
-
-
-def prove(path):
-    for parent, a in reversed(path):
-        low, high = parent.children[a].bounds()
-        if parent.to_play != parent.children[a].to_play:
-            low, high = -high, -low
-        parent.low[a], parent.high[a] = max(low, parent.low[a]), min(high, parent.high[a])
+        return root, max(root.actions, key=lambda a: root.visits[a])
+    most = max(root.visits[a] - root.start[a] for a in root.actions)
+    return root, choose(root, config, True, noise, most)
