@@ -42,8 +42,7 @@ from scripts.program import start, svg_figure
 
 GAME = "connect_four"
 BASELINE = "the preset"
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-RESULTS = DOCS / "study.jsonl"
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "study.jsonl"
 MEASURES = ("raw_kept", "raw_best", "kept", "best", "value", "eight")
 SIMULATIONS = 64
 FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -117,7 +116,7 @@ class Options:
     """Runs the study of the Connect Four preset, or writes it up."""
 
     report: bool = False
-    """Only write docs/study.md and docs/study.svg from the results there are."""
+    """Only write study.md and study.svg, beside the results, from those there are."""
     minutes: float = 8.0
     """Minutes of training of each run, on one core."""
     seeds: int = 2
@@ -254,15 +253,16 @@ def largest_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def report(path: Path) -> None:
-    """Writes docs/study.md and docs/study.svg."""
+    """Writes study.md and study.svg beside the results at ``path``."""
     rows = read_results(path)
     if not rows:
         raise ArenaError(f"{path} holds no results yet; run python -m scripts.study first.")
     rows = largest_series(rows)
     arms = summarise(rows)
-    write_atomically(DOCS / "study.md", as_markdown(arms, rows).encode())
-    draw(arms, DOCS / "study.svg")
-    print(f"Wrote {DOCS / 'study.md'} and {DOCS / 'study.svg'}.")
+    table, plot = path.with_name("study.md"), path.with_name("study.svg")
+    write_atomically(table, as_markdown(arms, rows).encode())
+    draw(arms, plot)
+    print(f"Wrote {table} and {plot}.")
 
 
 def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:

@@ -35,8 +35,7 @@ def test_differences_are_those_of_pairs():
     assert (small.difference["eight"], small.error["eight"]) == (pytest.approx(-10.0), None)
 
 
-def test_the_write_up_and_what_is_still_to_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "DOCS", tmp_path)
+def test_the_write_up_and_what_is_still_to_run(tmp_path):
     results = tmp_path / "study.jsonl"
     with pytest.raises(ArenaError, match="no results yet"):
         study.report(results)
