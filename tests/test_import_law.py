@@ -31,7 +31,7 @@ PLACES = {
     ),
     "safetensors": ("agents/networks/", "arena/checkpoint.py"),
     "ray": ("arena/distributed.py",),
-    "numba": ("games/", "agents/search/", "arena/replay.py"),
+    "numba": ("games/", "agents/search/", "agents/networks/factored.py", "arena/replay.py"),
     "gymnasium": ("games/envs/",),
     "pettingzoo": ("games/envs/",),
 }
