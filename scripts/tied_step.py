@@ -21,7 +21,7 @@ from rich.table import Table
 
 import games
 from agents.histories import FIRST_ACTION, START, as_seen
-from agents.networks.factored import FactoredBlock, unfactored
+from agents.networks.factored import unfactor
 from arena.datasets import SequenceBatch
 from arena.learn_config import preset
 from arena.supervised import SequenceLearner
@@ -54,9 +54,7 @@ def run(options: Options) -> None:
         name: SequenceLearner(seen, network, config.learner, 0, threads=options.threads, precision=options.precision)
         for name, network in arms.items()
     }
-    for block in list(learners["tied"].network.modules()):
-        if isinstance(block, FactoredBlock):
-            unfactored(block)
+    unfactor(learners["tied"].network)
     rng, plies = np.random.default_rng(0), min(60, tied.context)
     moves = rng.integers(0, seen.num_actions, (batch_size, plies))
     inputs = np.concatenate([np.full((batch_size, 1), START), moves[:, :-1] + FIRST_ACTION], axis=1)

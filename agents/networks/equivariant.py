@@ -32,7 +32,7 @@ import games
 from agents.core import Array
 from agents.histories import FIRST_ACTION, START
 from agents.networks.core import PolicyValueNetwork
-from agents.networks.factored import Basis, FactoredBlock, factored, unfactored
+from agents.networks.factored import Basis, factor, unfactor
 from agents.networks.heads import OutcomeHead, PolicyHead, ValueHead, answering_layers
 from agents.networks.layers import NetworkError
 from agents.networks.resnet import ResNet
@@ -346,8 +346,7 @@ def make_equivariant(network: PolicyValueNetwork, name: str) -> None:
             is_table = layer is not places
             tie(layer, weight=_Table(group.tokens, layer.embedding_dim) if is_table else _Repeated(group))
     if isinstance(backbone, Transformer):
-        for block in backbone.blocks:
-            factored(block, group.basis())
+        factor(backbone, group.basis())
 
 
 def _shared_out(
@@ -365,9 +364,8 @@ def _shared_out(
 
 def made_plain(network: ModuleT) -> ModuleT:
     """``network`` with the weights that its tied ones amount to, in place; one that is plain is left as it is."""
+    unfactor(network)
     for layer in list(network.modules()):
-        if isinstance(layer, FactoredBlock):
-            unfactored(layer)
         for name in list(getattr(layer, "parametrizations", {})):
             parametrize.remove_parametrizations(layer, name)
     return network

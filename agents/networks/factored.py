@@ -92,16 +92,20 @@ class FactoredBlock(Block):
         return _Product.apply(x, groups, *(torch.stack([next(left) for _ in range(count)]) for _, count in groups))
 
 
-def factored(block: nn.Module, basis: Basis) -> None:
-    """Makes a block with tied maps a ``FactoredBlock``, in place."""
-    cast(Any, block).__class__ = FactoredBlock
-    cast(FactoredBlock, block).basis = basis
+def factor(network: nn.Module, basis: Basis) -> None:
+    """Makes every ``Block`` of a network, whose maps are tied, a ``FactoredBlock``, in place."""
+    for block in network.modules():
+        if isinstance(block, Block):
+            cast(Any, block).__class__ = FactoredBlock
+            cast(FactoredBlock, block).basis = basis
 
 
-def unfactored(block: FactoredBlock) -> None:
-    """The inverse of ``factored``."""
-    del block.basis
-    cast(Any, block).__class__ = Block
+def unfactor(network: nn.Module) -> None:
+    """The inverse of ``factor``; a network without such blocks is left as it is."""
+    for block in network.modules():
+        if isinstance(block, FactoredBlock):
+            del block.basis
+            cast(Any, block).__class__ = Block
 
 
 def _pays(x: Tensor) -> bool:

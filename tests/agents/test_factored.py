@@ -56,9 +56,7 @@ def test_it_does_so_with_several_heads_in_a_block_and_dropout() -> None:
 
 def check(name: str, *, heads: int = 8, dropout: float = 0.0) -> None:
     network, other = (make_network(name, heads=heads, dropout=dropout) for _ in range(2))
-    for block in list(other.modules()):
-        if isinstance(block, factored.FactoredBlock):
-            factored.unfactored(block)
+    factored.unfactor(other)
     there, plain = what_it_gives(network, name), what_it_gives(other, name)
     largest = max(gradient.abs().max().item() for gradient in plain[1:])
     assert largest > 1
