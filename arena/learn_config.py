@@ -67,6 +67,9 @@ class LearnConfig:
     random_tails: float = 0.0
     """Games of people, as moves: share of the training games that go on with random moves from a random ply, which
     shows a network that is told no rules more of what is legal."""
+    random_branches: float = 0.0
+    """Games of people, as moves: share of people's moves in whose place a random one is to be foreseen, as if the game
+    branched off there. It makes for fewer illegal moves, and for chances that are less sure of what people play."""
     label_smoothing: float = 0.0
     """Pictures: how much of each label is spread over all classes."""
     workers: int | None = None
@@ -97,7 +100,7 @@ class LearnConfig:
     def source(self) -> Source:
         """The data as the network of this run reads it."""
         network = self.network
-        options = self.augment, self.read_as, self.random_tails
+        options = self.augment, self.read_as, self.random_tails, self.random_branches
         return Source(self.dataset, self.data, network.reads, network.context, *options)
 
     @property
@@ -131,12 +134,13 @@ class LearnConfig:
                 raise ConfigError(f"--{name} is {value}; it must be above zero.")
         if self.read_as and self.dataset not in SETS:
             raise ConfigError(f"--read-as is {self.read_as}; {self.dataset} has no games of people: leave it out.")
-        if not 0 <= self.random_tails <= 1:
-            raise ConfigError(f"--random-tails is {self.random_tails}; it must be from 0 to 1.")
-        if self.random_tails and (self.dataset not in SETS or self.network.reads != "moves"):
-            raise ConfigError(
-                "--random-tails is for networks that read the moves of games of people; leave it out here."
-            )
+        for name, share in (("tails", self.random_tails), ("branches", self.random_branches)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"--random-{name} is {share}; it must be from 0 to 1.")
+            if share and (self.dataset not in SETS or self.network.reads != "moves"):
+                raise ConfigError(
+                    f"--random-{name} is for networks that read the moves of games of people; leave it out here."
+                )
         if self.max_steps is not None and self.epochs is not None:
             raise ConfigError("--max-steps and --epochs both say when to stop; give one of them.")
         if self.workers is not None and self.workers < 0:

@@ -39,6 +39,7 @@ class Source:
         augment: whether to show training examples as symmetry, or a small shift of a picture, changes them.
         game: the game that records are read as, with options that show the network more of it; "" = without.
         random_tails: the share of training games, as moves, that go on with random moves from a random ply.
+        random_branches: the share of their plies before that where a random move is to be foreseen.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Source:
     augment: bool = True
     game: str = ""
     random_tails: float = 0.0
+    random_branches: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class SequenceBatch:
 
     Attributes:
         inputs: int64 ``[B, T]`` tokens of ``agents.histories``, or float32 ``[B, T, C, H, W]`` planes.
-        action: int64 ``[B, T]``, the move that was played after each input; -1: none.
+        action: int64 ``[B, T]``, the move to be foreseen after each input; -1: none.
         value: float32 ``[B, T]`` in [-1, 1], what the game came to for the player of that move; NaN: not known.
     """
 

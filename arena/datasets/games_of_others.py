@@ -65,8 +65,12 @@ def open_games(source: Source, name: str) -> PositionDataset | SequenceDataset:
     arrays = cached(f"{name}-{plain.spec.version}", VERSION, files, lambda: collect(plain, read_files(plain, files)))
     if source.reads == "planes":
         return PositionDataset(game, arrays, augment=source.augment)
-    options = {"augment": source.augment, "random_tails": source.random_tails}
-    return SequenceDataset(game, arrays, source.reads, source.context, **options)
+    return SequenceDataset(
+        *(game, arrays, source.reads, source.context),
+        augment=source.augment,
+        random_tails=source.random_tails,
+        random_branches=source.random_branches,
+    )
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -308,15 +312,26 @@ class PositionDataset(Dataset[SampleBatch]):
 class SequenceDataset(Dataset[SequenceBatch]):
     """Whole games, move by move. A game with more moves than the network sees is shown by one window of them.
 
-    A ``random_tails`` share of the training games is, from a random ply on, played to its end with random moves: what
-    people do not play shows a network that is told no rules what is legal. Nobody knows a value there.
+    A ``random_tails`` share of the training games is, from a random ply on, played to its end with random moves, and at
+    a ``random_branches`` share of the plies of the others' moves a random one is to be foreseen in its place, as if a
+    game branched off there: what people do not play shows a network that is told no rules what is legal. Nobody knows
+    the value in a tail.
     """
 
     def __init__(
-        self, game: Game, arrays: Arrays, reads: str, context: int, *, augment: bool, random_tails: float
+        self,
+        game: Game,
+        arrays: Arrays,
+        reads: str,
+        context: int,
+        *,
+        augment: bool,
+        random_tails: float,
+        random_branches: float,
     ) -> None:
         self.spec, self._game, self._games = as_seen(game, reads, context).spec, game, _Games(game, arrays)
-        self._reads, self._context, self._random_tails = reads, context, random_tails
+        self._reads, self._context = reads, context
+        self._random_tails, self._random_branches = random_tails, random_branches
         # Mirroring positions would take the planes' permutation at every ply; moves are mirrored by a look-up.
         symmetries = start_symmetries(game) if augment and reads == "moves" else game.symmetries[:1]
         self._images = np.stack([symmetry.image_of_action for symmetry in symmetries])
@@ -340,13 +355,16 @@ class SequenceDataset(Dataset[SequenceBatch]):
         there = plies >= 0
         moves = np.where(there, self._games.moves[plies].astype(np.int64), -1)
         value = np.where(there, self._games.values(plies, game_of[:, None]), 0).astype(np.float32)
-        if rng is not None and self._random_tails:
-            moves, value = self._going_on_at_random(moves, value, first, rng)
+        action = moves
+        if rng is not None and (self._random_tails or self._random_branches):
+            moves, action, value = self._going_on_at_random(moves, value, first, rng)
             there = moves >= 0
         image = self._images[
             np.zeros(len(indices), np.int64) if rng is None else rng.integers(0, len(self._images), len(indices))
         ]
-        moves = np.where(there, np.take_along_axis(image, np.maximum(moves, 0), axis=1), -1)
+        moves, action = (
+            np.where(there, np.take_along_axis(image, np.maximum(given, 0), axis=1), -1) for given in (moves, action)
+        )
         if self._reads == "positions":
             inputs = self._planes(plies, game_of)
         else:
@@ -356,33 +374,41 @@ class SequenceDataset(Dataset[SequenceBatch]):
             inputs[:, 0] = np.where(first == 0, START, before)
             inputs[:, 1:] = moves[:, :-1] + FIRST_ACTION
             inputs[~there] = 0
-        return SequenceBatch(inputs, moves, value)
+        return SequenceBatch(inputs, action, value)
 
     def _going_on_at_random(
         self, moves: Array, value: Array, first: Array, rng: np.random.Generator
-    ) -> tuple[Array, Array]:
-        """Moves and values ``[B, T]`` with the share of games that go on at random, of those that are seen whole."""
-        rows = np.flatnonzero((rng.random(len(moves)) < self._random_tails) & (first == 0))
-        cut = rng.integers(0, (moves[rows] >= 0).sum(axis=1) + 1)
+    ) -> tuple[Array, Array, Array]:
+        """``[B, T]`` each: moves, the moves to be foreseen, and values, after random moves have taken their share of
+        those games that are seen whole."""
+        rows = np.flatnonzero(first == 0)
+        lengths = (moves[rows] >= 0).sum(axis=1)
+        cut = np.where(rng.random(len(rows)) < self._random_tails, rng.integers(0, lengths + 1), lengths)
         room = ((0, 0), (0, self._context - moves.shape[1]))
         moves, value = np.pad(moves, room, constant_values=-1), np.pad(value, room)
+        action = moves.copy()
         ply = np.arange(self._context)
-        value[rows] = np.where(ply < cut[:, None], value[rows], np.nan)
+        has_tail = cut < lengths
+        value[rows] = np.where(has_tail[:, None] & (ply >= cut[:, None]), np.nan, value[rows])
         states = self._game.init(len(rows))
         for t in ply:
-            live = np.flatnonzero(~states["terminated"])
-            moves[rows[states["terminated"]], t] = -1
+            in_tail = has_tail & (t >= cut)
+            live = np.flatnonzero(~states["terminated"] & (in_tail | (t < cut)))
+            over = np.setdiff1d(np.arange(len(rows)), live)
+            moves[rows[over], t] = action[rows[over], t] = -1
             if not len(live):
                 continue
+            here, played = rows[live], moves[rows[live], t]
             mask = self._game.legal_action_mask(states[live])
-            chosen = np.where(mask, rng.random(mask.shape), -1).argmax(axis=1)
-            chosen = np.where(t < cut[live], moves[rows[live], t], chosen)
-            moves[rows[live], t] = chosen
-            going_on = states[live]
-            self._game.step_unchecked(going_on, chosen)
-            states[live] = going_on
+            random = np.where(mask, rng.random(mask.shape), -1).argmax(axis=1)
+            branches = rng.random(len(live)) < self._random_branches
+            action[here, t] = np.where(in_tail[live] | branches, random, played)
+            moves[here, t] = np.where(in_tail[live], random, played)
+            stepped = states[live]
+            self._game.step_unchecked(stepped, moves[here, t])
+            states[live] = stepped
         longest = int((moves >= 0).sum(axis=1).max(initial=1))
-        return moves[:, :longest], value[:, :longest]
+        return moves[:, :longest], action[:, :longest], value[:, :longest]
 
     def identities(self, split: str) -> Array:
         return self._games.keys(self._games_of[split])

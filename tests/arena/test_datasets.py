@@ -272,6 +272,32 @@ def test_games_go_on_at_random_and_legally(wthor: Path) -> None:
     assert np.array_equal(held_out.action, plain.batch("test", np.arange(5)).action)
 
 
+def test_games_branch_off_at_random_and_legally(wthor: Path) -> None:
+    indices = np.arange(60)
+    whole = sequences(wthor, augment=False).batch("train", indices, np.random.default_rng(0))
+    branching = sequences(wthor, augment=False, random_branches=0.4)
+    batch = branching.batch("train", indices, np.random.default_rng(0))
+    assert np.array_equal(batch.inputs, whole.inputs)
+    np.testing.assert_array_equal(batch.value, whole.value)
+    game, other, free = games.make("othello"), 0, 0
+    for row in range(60):
+        states = game.init(1)
+        for played, action in zip(whole.action[row], batch.action[row], strict=True):
+            assert (played < 0) == (action < 0)
+            if played < 0:
+                break
+            mask = game.legal_action_mask(states)[0]
+            assert mask[action]
+            free += mask.sum() > 1
+            other += action != played
+            game.step_unchecked(states, np.array([played]))
+    assert 0.2 < other / free < 0.4  # of the branches, those where chance did not choose what was played
+    both = sequences(wthor, augment=False, random_tails=1.0, random_branches=0.4)
+    batch = both.batch("train", indices, np.random.default_rng(0))
+    assert np.isnan(batch.value).any()
+    assert not np.array_equal(batch.inputs[:, 1:] - FIRST_ACTION, batch.action[:, :-1])
+
+
 def test_what_training_games_reach_too_is_known(wthor: Path) -> None:
     dataset, by_ply = sequences(wthor), positions(wthor)
     split = all_games(dataset)

@@ -289,6 +289,7 @@ def test_a_run_that_was_killed_before_its_test_is_tested_when_it_goes_on(cifar: 
         ({"label_smoothing": 0.1}, "--label-smoothing is for pictures"),
         ({"random_tails": 1.5}, "--random-tails is 1.5; it must be from 0 to 1."),
         ({"random_tails": 0.5}, "--random-tails is for networks that read the moves of games of people"),
+        ({"random_branches": -0.5}, "--random-branches is -0.5; it must be from 0 to 1."),
         ({"device": "cuda:9"}, "There is no device"),
         ({"init": Path("nowhere")}, "nowhere"),
     ],
