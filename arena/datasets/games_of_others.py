@@ -441,6 +441,10 @@ class SequenceDataset(Dataset[SequenceBatch]):
         mask = self._game.legal_action_mask(self._states(plies, game_of))
         right = np.zeros(mask.shape, bool)
         right[np.arange(len(chosen)), self._games.moves[chosen]] = True
+        # All first moves that are images of one another begin the same game; which of them is on record says nothing.
+        begins = np.flatnonzero(chosen == self._games.starts[game_of[rows]])
+        for image in self._images:
+            right[begins, image[self._games.moves[chosen[begins]]]] = True
         return Answers(
             mask, right, self._games.values(chosen, game_of[rows]), np.asarray(self._games.seen_moves[chosen])
         )

@@ -298,6 +298,14 @@ def test_games_branch_off_at_random_and_legally(wthor: Path) -> None:
     assert not np.array_equal(batch.inputs[:, 1:] - FIRST_ACTION, batch.action[:, :-1])
 
 
+def test_any_image_of_a_first_move_is_right_where_images_are_shown(wthor: Path) -> None:
+    for augment, first_moves in ((True, 4), (False, 1)):
+        dataset = sequences(wthor, augment=augment)
+        right = dataset.answers("test", np.arange(dataset.sizes["test"])).right.sum(axis=1)
+        assert np.count_nonzero(right == first_moves) >= dataset.sizes["test"]
+        assert np.count_nonzero(right != 1) == (dataset.sizes["test"] if augment else 0)
+
+
 def test_what_training_games_reach_too_is_known(wthor: Path) -> None:
     dataset, by_ply = sequences(wthor), positions(wthor)
     split = all_games(dataset)
