@@ -212,7 +212,7 @@ def test_distinct_positions_are_drawn_equally_often_with_the_newest_policy_and_t
             newest[position] = observation, policy
             values.setdefault(position, []).append(value)
     assert replay.num_different == len(newest) < 0.8 * replay.num_positions
-    times = 100
+    times = 40
     batch = replay.sample(times * len(newest))
     counts: Counter[bytes] = Counter()
     for observation, policy, value in zip(batch.observation, batch.policy_target, batch.value_target, strict=True):
@@ -222,7 +222,7 @@ def test_distinct_positions_are_drawn_equally_often_with_the_newest_policy_and_t
         np.testing.assert_allclose(newest[position][1], policy, atol=1e-5)
         assert value == pytest.approx(np.mean(values[position]), abs=1e-5)
     assert len(counts) == len(newest)
-    # Five standard deviations of some 500 counts: of a thousand runs with other seeds about one would fail.
+    # Five standard deviations of some 500 counts: of a thousand runs with other seeds one or two would fail.
     assert max(abs(count - times) for count in counts.values()) < 5 * times**0.5
 
 

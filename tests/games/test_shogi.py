@@ -640,7 +640,7 @@ def test_mutated_texts():
 
 @pytest.mark.slow
 def test_many_mutated_texts():
-    assert fuzz(100_000, seed=10).keys() == {False, True}
+    assert fuzz(30_000, seed=10).keys() == {False, True}
 
 
 def test_a_game_between_other_programs_is_legal():

@@ -332,7 +332,7 @@ GNUGO = "gtp:gnugo --mode gtp --chinese-rules --positional-superko --play-out-af
         ("uci:stockfish,nodes=200,Hash=1", "chess", 4),
         ("uci:fairy-stockfish,depth=2,elo=1500", "chess", 4),
         ("uci:stockfish,clock=0.5+0.01", "chess", 2),
-        ("usi:fairy-stockfish,nodes=200", "shogi", 4),
+        ("usi:fairy-stockfish,nodes=200", "shogi", 2),
         (GNUGO, "go_5x5:komi=24.5,ko=situational", 2),
         ("gtp:gtp-rhino -l 1", "othello", 4),
     ],
