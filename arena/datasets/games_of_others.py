@@ -312,10 +312,10 @@ class PositionDataset(Dataset[SampleBatch]):
 class SequenceDataset(Dataset[SequenceBatch]):
     """Whole games, move by move. A game with more moves than the network sees is shown by one window of them.
 
-    A ``random_tails`` share of the training games is, from a random ply on, played to its end with random moves, and at
-    a ``random_branches`` share of the plies of the others' moves a random one is to be foreseen in its place, as if a
-    game branched off there: what people do not play shows a network that is told no rules what is legal. Nobody knows
-    the value in a tail.
+    A ``random_tails`` share of the training games is, from a random ply on, played to its end with random moves, and in
+    the place of a ``random_branches`` share of people's moves a random one is to be foreseen, as if the game branched
+    off there: what people do not play shows a network that is told no rules what is legal. Nobody knows the value in a
+    tail.
     """
 
     def __init__(
@@ -381,9 +381,10 @@ class SequenceDataset(Dataset[SequenceBatch]):
     ) -> tuple[Array, Array, Array]:
         """``[B, T]`` each: moves, the moves to be foreseen, and values, after random moves have taken their share of
         those games that are seen whole."""
-        rows = np.flatnonzero(first == 0)
+        with_tail = rng.random(len(moves)) < self._random_tails
+        rows = np.flatnonzero((first == 0) & (with_tail | (self._random_branches > 0)))
         lengths = (moves[rows] >= 0).sum(axis=1)
-        cut = np.where(rng.random(len(rows)) < self._random_tails, rng.integers(0, lengths + 1), lengths)
+        cut = np.where(with_tail[rows], rng.integers(0, lengths + 1), lengths)
         room = ((0, 0), (0, self._context - moves.shape[1]))
         moves, value = np.pad(moves, room, constant_values=-1), np.pad(value, room)
         action = moves.copy()
@@ -393,15 +394,14 @@ class SequenceDataset(Dataset[SequenceBatch]):
         states = self._game.init(len(rows))
         for t in ply:
             in_tail = has_tail & (t >= cut)
-            live = np.flatnonzero(~states["terminated"] & (in_tail | (t < cut)))
-            over = np.setdiff1d(np.arange(len(rows)), live)
-            moves[rows[over], t] = action[rows[over], t] = -1
-            if not len(live):
+            live = ~states["terminated"] & (in_tail | (t < cut))
+            moves[rows[~live], t] = action[rows[~live], t] = -1
+            if not live.any():
                 continue
             here, played = rows[live], moves[rows[live], t]
             mask = self._game.legal_action_mask(states[live])
             random = np.where(mask, rng.random(mask.shape), -1).argmax(axis=1)
-            branches = rng.random(len(live)) < self._random_branches
+            branches = rng.random(len(here)) < self._random_branches
             action[here, t] = np.where(in_tail[live] | branches, random, played)
             moves[here, t] = np.where(in_tail[live], random, played)
             stepped = states[live]

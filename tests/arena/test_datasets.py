@@ -194,6 +194,7 @@ def test_sequences_are_what_the_network_will_be_shown_at_play(wthor: Path) -> No
             np.testing.assert_array_equal(batch.inputs[number, : ply + 1], game.tokens(states)[0, : ply + 1])
             np.testing.assert_array_equal(answers.legal_action_mask[row], game.legal_action_mask(states)[0])
             assert answers.right[row, action]
+            assert answers.right[row].sum() == (1 if ply else 4)  # all images of the first move
             assert batch.action[number, ply] == action
             assert answers.value[row] == batch.value[number, ply]
             game.step(states, [action])
