@@ -1,13 +1,13 @@
-"""What each setting of the Connect Four preset is worth: one factor at a time, several seeds, equal time beside it.
+"""What each setting of the Connect Four preset is worth: one factor at a time, equal time on one core each.
 
     python -m scripts.study                          # runs what docs/study.jsonl does not hold yet, hours in all
     python -m scripts.study --only "simulations 16" --seeds 3
     python -m scripts.study --report                 # writes docs/study.md and docs/study.svg from docs/study.jsonl
 
-Every run is one self-play worker and the learner on one core, for the same number of minutes, and beside it on another
-core, at the same time and with the same seed, runs the preset: a shared machine is twice as fast in one minute as in
-the next, which only pairs survive. (On a single core they go one after the other.) Then both networks are held against
-the solved positions. Stop it whenever you like: what is finished is in docs/study.jsonl, and the same command goes on.
+Every run is one self-play worker and the learner on one core for the same number of minutes, as many runs at a time as
+there are cores; then its network is held against the solved positions. The preset itself is run over and over among
+the arms, since how far its runs lie apart is the error of all of them: what chance does, and what a shared machine
+does. Stop it whenever you like: what is finished is in docs/study.jsonl, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from queue import SimpleQueue
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -37,76 +37,70 @@ from agents.files import write_atomically
 from agents.network_evaluator import use_one_thread
 from arena import accuracy
 from arena.datasets import connect_four as eight_stones
+from arena.machine import detect
 from games import ArenaError, Game, solved
 from scripts.program import start, svg_figure
 
 GAME = "connect_four"
 BASELINE = "the preset"
+ARMS_PER_PRESET = 6
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "study.jsonl"
 MEASURES = ("raw_kept", "raw_best", "kept", "best", "value", "eight")
 SIMULATIONS = 64
 FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     "search": {
-        "simulations 8": ("--search.simulations", "8"),
+        "PUCT, 32 simulations": ("--search.policy", "puct"),
         "simulations 16": ("--search.simulations", "16"),
         "simulations 64": ("--search.simulations", "64"),
-        "PUCT, 32 simulations": ("--search.policy", "puct"),
-        "PUCT, 64 simulations": ("--search.policy", "puct", "--search.simulations", "64"),
-        "PUCT, 32 simulations, forced playouts": ("--search.policy", "puct", "--search.forced-playouts", "2.0"),
         "playout cap: 64, else 8": ("--search.simulations", "64", "--search.fast-simulations", "8"),
-        "c_scale 0.1": ("--search.c-scale", "0.1"),
-        "c_scale 0.5": ("--search.c-scale", "0.5"),
-        "c_scale 1": ("--search.c-scale", "1.0"),
         "noise throughout": ("--search.noise-plies", "None"),
-        "noise for 16 plies": ("--search.noise-plies", "16"),
+        "PUCT, 32 simulations, forced playouts": ("--search.policy", "puct", "--search.forced-playouts", "2.0"),
+        "c_scale 1": ("--search.c-scale", "1.0"),
         "no tree reuse": ("--search.no-reuse-tree",),
+        "c_scale 0.1": ("--search.c-scale", "0.1"),
     },
     "targets": {
+        "no length weight": ("--search.length-weight", "0.0"),
         "the game's result alone": ("--replay.value-lambda", "1.0"),
-        "lambda 0.9": ("--replay.value-lambda", "0.9"),
+        "repeated positions as often": ("--replay.no-distinct",),
+        "late positions as often": ("--replay.late-weight", "1.0"),
         "lambda 0.8": ("--replay.value-lambda", "0.8"),
         "the root's value alone": ("--replay.value-lambda", "0.0"),
-        "no length weight": ("--search.length-weight", "0.0"),
-        "late positions as often": ("--replay.late-weight", "1.0"),
-        "late positions a fifth as often": ("--replay.late-weight", "0.2"),
-        "repeated positions as often": ("--replay.no-distinct",),
         "a quarter of all positions": ("--replay.window-fraction", "0.25"),
-        "four fifths of all positions": ("--replay.window-fraction", "0.8"),
         "no symmetries": ("--replay.no-symmetries",),
+        "four fifths of all positions": ("--replay.window-fraction", "0.8"),
     },
     "openings": {
         "all games from the start": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.0"),
+        "no games are cut": ("--self-play.cut-fraction", "0.0"),
         "95 % random, none branch": ("--self-play.opening-fraction", "0.95", "--self-play.branch-fraction", "0.0"),
         "none random, 95 % branch": ("--self-play.opening-fraction", "0.0", "--self-play.branch-fraction", "0.95"),
-        "a fifth from the start": ("--self-play.opening-fraction", "0.4", "--self-play.branch-fraction", "0.4"),
-        "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
-        "up to 30 plies": ("--self-play.opening-plies", "30"),
-        "branches anywhere alike": ("--self-play.no-branch-regret",),
-        "one random ply after a branch": ("--self-play.branch-plies", "1"),
-        "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
         "lost games are given up": ("--self-play.resign-value", "0.9"),
-        "no games are cut": ("--self-play.cut-fraction", "0.0"),
+        "branches anywhere alike": ("--self-play.no-branch-regret",),
         "four of five games are cut": ("--self-play.cut-fraction", "0.8"),
-        "games are cut after 4 plies": ("--self-play.cut-plies", "4"),
-        "games are cut after 16 plies": ("--self-play.cut-plies", "16"),
+        "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
+        "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
+        "a fifth from the start": ("--self-play.opening-fraction", "0.4", "--self-play.branch-fraction", "0.4"),
     },
     "network": {
-        "2x32": ("--network.blocks", "2", "--network.channels", "32"),
-        "6x32": ("--network.blocks", "6", "--network.channels", "32"),
-        "4x48": ("--network.blocks", "4", "--network.channels", "48"),
         "equivariant": ("--network.equivariant",),
+        "2x32": ("--network.blocks", "2", "--network.channels", "32"),
+        "4x48": ("--network.blocks", "4", "--network.channels", "48"),
         "batch normalisation": ("--network.normalisation", "batch"),
         "small value head": ("--network.value-channels", "8", "--network.value-hidden", "64"),
+        "6x32": ("--network.blocks", "6", "--network.channels", "32"),
     },
     "learning": {
         "AdamW": ("--learner.optimizer", "adamw"),
-        "half the learning rate": ("--learner.learning-rate", "0.001"),
-        "twice the learning rate": ("--learner.learning-rate", "0.004"),
-        "no moving average": ("--learner.ema", "0.0"),
-        "value loss counts 2": ("--learner.value-loss-weight", "2.0"),
-        "1.5 samples a position": ("--learner.samples-per-position", "1.5"),
         "4 samples a position": ("--learner.samples-per-position", "4.0"),
-        "10 samples a position": ("--learner.samples-per-position", "10.0"),
+        "1.5 samples a position": ("--learner.samples-per-position", "1.5"),
+        "no moving average": ("--learner.ema", "0.0"),
+        "twice the learning rate": ("--learner.learning-rate", "0.004"),
+        "half the learning rate": ("--learner.learning-rate", "0.001"),
+        "no decay of the learning rate": ("--learner.final-learning-rate", "1.0"),
+        "batches of 256": ("--learner.batch-size", "256"),
+        "value loss counts 2": ("--learner.value-loss-weight", "2.0"),
+        "new weights every 160 steps": ("--learner.publish-steps", "160"),
     },
 }
 
@@ -117,9 +111,9 @@ class Options:
 
     report: bool = False
     """Only write study.md and study.svg, beside the results, from those there are."""
-    minutes: float = 8.0
+    minutes: float = 6.0
     """Minutes of training of each run, on one core."""
-    seeds: int = 2
+    seeds: int = 1
     """Seeds of each arm, from 0."""
     only: tuple[str, ...] = ()
     """Arms to run, by name; by default all."""
@@ -129,32 +123,38 @@ class Options:
 
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed, the preset beside it."""
+    """One arm with one seed; the preset is run several times with each."""
 
     arm: str
     flags: tuple[str, ...]
     seed: int
     minutes: float
+    repeat: int = 0
 
     @property
-    def key(self) -> tuple[str, int, float]:
-        return self.arm, self.seed, self.minutes
+    def key(self) -> tuple[str, int, float, int]:
+        return self.arm, self.seed, self.minutes, self.repeat
 
 
-def planned(options: Options) -> Iterator[Run]:
-    """All runs of the study, the first seed of every arm first.
+def planned(options: Options) -> list[Run]:
+    """All runs of the study: the first seed of every arm first, the factors by turns, and the preset after every
+    ``ARMS_PER_PRESET`` of them.
 
     Raises:
         ArenaError: an arm that does not exist.
     """
-    arms = {name: flags for group in FACTORS.values() for name, flags in group.items()}
+    by_turns = [entry for row in zip_longest(*(arms.items() for arms in FACTORS.values())) for entry in row if entry]
     for name in options.only:
-        if name not in arms:
-            raise ArenaError(f"There is no arm {name!r}; there are: {', '.join(arms)}.")
+        if name not in dict(by_turns):
+            raise ArenaError(f"There is no arm {name!r}; there are: {', '.join(dict(by_turns))}.")
+    runs = []
     for seed in range(options.seeds):
-        for name, flags in arms.items():
+        for number, (name, flags) in enumerate(by_turns):
+            if number % ARMS_PER_PRESET == 0:
+                runs.append(Run(BASELINE, (), seed, options.minutes, number // ARMS_PER_PRESET))
             if not options.only or name in options.only:
-                yield Run(name, flags, seed, options.minutes)
+                runs.append(Run(name, flags, seed, options.minutes))
+    return runs
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
@@ -162,54 +162,43 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def perform(run: Run, cores: tuple[int, ...]) -> dict[str, Any]:
-    """Trains the arm and the preset, each on one of ``cores``, and returns what came of both as one record."""
-    with ThreadPoolExecutor(len(cores)) as executor:
-        jobs = [
-            executor.submit(train_and_measure, run, flags, cores[number % len(cores)])
-            for number, flags in enumerate((run.flags, ()))
-        ]
-        found, beside = (job.result() for job in jobs)
-    facts = {"arm": run.arm, "flags": run.flags, "seed": run.seed, "minutes": run.minutes}
-    return {**facts, "found": found, "preset": beside}
-
-
-def train_and_measure(run: Run, flags: tuple[str, ...], core: int) -> dict[str, Any]:
-    """Trains on ``core`` and says what the final network knows."""
+def perform(run: Run, core: int) -> dict[str, Any]:
+    """Trains on ``core``, measures the final network and returns what came of it as one record."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "run"
         command = [sys.executable, "-m", "scripts.study_run", str(core), GAME, "--run", str(directory)]
         command += ["--judge.no-enabled", "--workers", "1", "--minutes", str(run.minutes), "--seed", str(run.seed)]
-        done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *run.flags], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ArenaError(f"The run {run.arm!r} ended with exit code {done.returncode}: {done.stderr[-500:]}")
-        return json.loads(done.stdout)
+        return asdict(run) | {"processor": detect().processor, "found": json.loads(done.stdout)}
 
 
 def run_all(options: Options) -> None:
-    """Runs what is missing, one pair on every two cores, and adds each result to the file as it comes."""
-    have = {(row["arm"], row["seed"], row["minutes"]) for row in read_results(options.results)}
+    """Runs what is missing, one run on every core, and adds each result to the file as it comes."""
+    have = {(row["arm"], row["seed"], row["minutes"], row["repeat"]) for row in read_results(options.results)}
     missing = [run for run in planned(options) if run.key not in have]
     available = sorted(os.sched_getaffinity(0))
-    pairs = list(zip(available[::2], available[1::2], strict=False)) or [(available[0],)]
-    free: SimpleQueue[tuple[int, ...]] = SimpleQueue()
-    for pair in pairs:
-        free.put(pair)
-    hours = len(missing) * (options.minutes + 1) * (2 / len(pairs[0])) / len(pairs) / 60
-    print(f"{len(missing)} pairs to go, {len(have)} done; about {hours:.1f} hours on {len(available)} core(s).")
+    while len(missing) % len(available):  # no run has the machine for itself
+        missing.append(Run(BASELINE, (), 0, options.minutes, repeat=len(have) + len(missing)))
+    free: SimpleQueue[int] = SimpleQueue()
+    for core in available:
+        free.put(core)
+    hours = len(missing) * (options.minutes + 1) / len(available) / 60
+    print(f"{len(missing)} runs to go, {len(have)} done; about {hours:.1f} hours on {len(available)} core(s).")
 
     def work(run: Run) -> None:
-        cores = free.get()
+        core = free.get()
         try:
-            record = perform(run, cores)
+            record = perform(run, core)
         finally:
-            free.put(cores)
+            free.put(core)
         with options.results.open("a") as file:
             file.write(json.dumps(record) + "\n")
-        figures = ", ".join(f"{m} {100 * record['found'][m]:.1f} ({100 * record['preset'][m]:.1f})" for m in MEASURES)
+        figures = ", ".join(f"{m} {100 * record['found'][m]:.1f}" for m in MEASURES)
         print(f"{run.arm}, seed {run.seed}: {figures}", flush=True)
 
-    with ThreadPoolExecutor(len(pairs)) as executor:
+    with ThreadPoolExecutor(len(available)) as executor:
         for _ in executor.map(work, missing):
             pass
 
@@ -219,31 +208,51 @@ def run_all(options: Options) -> None:
 
 @dataclass(frozen=True)
 class Arm:
-    """What the pairs of one arm say, in percent: the mean of each measure, of its difference to the preset beside it,
-    and that difference's standard error (None from a single pair)."""
+    """What the runs of one arm say, in percent: the mean of each measure, and its difference to the preset's mean on
+    the same kind of processor."""
 
     factor: str
     name: str
-    pairs: int
+    runs: int
+    steps: float
     means: dict[str, float]
     difference: dict[str, float]
     error: dict[str, float | None]
+    """Standard error of the difference, by how far the preset's runs lie apart; None where it ran once."""
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[Arm]:
-    """All arms that have results, in the order of ``FACTORS``."""
+    """The preset, and all arms that have results on a processor where the preset has, in the order of ``FACTORS``."""
+    presets = {p: [row for row in rows if (row["processor"], row["arm"]) == (p, BASELINE)] for p in _processors(rows)}
+    spread = {m: _pooled_deviation([_percent(runs, m) for runs in presets.values()]) for m in MEASURES}
     arms = []
-    for factor, names in FACTORS.items():
-        for name in names:
-            pairs = [row for row in rows if row["arm"] == name]
-            if not pairs:
-                continue
-            means = {m: 100 * mean(row["found"][m] for row in pairs) for m in MEASURES}
-            gaps = {m: [100 * (row["found"][m] - row["preset"][m]) for row in pairs] for m in MEASURES}
-            difference = {m: mean(g) for m, g in gaps.items()}
-            error = {m: stdev(g) / math.sqrt(len(g)) if len(g) > 1 else None for m, g in gaps.items()}
-            arms.append(Arm(factor, name, len(pairs), means, difference, error))
+    for factor, name in [("", BASELINE), *((factor, name) for factor, names in FACTORS.items() for name in names)]:
+        found = [row for row in rows if row["arm"] == name and presets[row["processor"]]]
+        if not found:
+            continue
+        beside = [presets[row["processor"]] for row in found]
+        means = {m: mean(_percent(found, m)) for m in MEASURES}
+        difference = {m: means[m] - mean(mean(_percent(runs, m)) for runs in beside) for m in MEASURES}
+        part = math.sqrt(1 / len(found) + mean(1 / len(runs) for runs in beside))
+        error = {m: None if d is None else d * part for m, d in spread.items()}
+        steps = mean(row["found"]["steps"] for row in found)
+        arms.append(Arm(factor, name, len(found), steps, means, difference, spread if name == BASELINE else error))
     return arms
+
+
+def _processors(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted({row["processor"] for row in rows})
+
+
+def _percent(rows: list[dict[str, Any]], measure: str) -> list[float]:
+    return [100 * row["found"][measure] for row in rows]
+
+
+def _pooled_deviation(groups: list[list[float]]) -> float | None:
+    """The standard deviation within ``groups``; None where none has two values."""
+    freedom = sum(len(group) - 1 for group in groups if group)
+    squares = sum((value - mean(group)) ** 2 for group in groups if group for value in group)
+    return math.sqrt(squares / freedom) if freedom else None
 
 
 def largest_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -259,6 +268,8 @@ def report(path: Path) -> None:
         raise ArenaError(f"{path} holds no results yet; run python -m scripts.study first.")
     rows = largest_series(rows)
     arms = summarise(rows)
+    if not arms:
+        raise ArenaError(f"{path} holds no run of the preset of {rows[0]['minutes']:g} minutes to compare others with.")
     table, plot = path.with_name("study.md"), path.with_name("study.svg")
     write_atomically(table, as_markdown(arms, rows).encode())
     draw(arms, plot)
@@ -267,29 +278,27 @@ def report(path: Path) -> None:
 
 def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
     """The write-up."""
-    presets = {m: [100 * row["preset"][m] for row in rows] for m in MEASURES}
-    spread = {m: f"{mean(v):.1f}" + (f" ± {stdev(v):.1f}" if len(v) > 1 else "") for m, v in presets.items()}
     lines = [
         "# What each setting of the Connect Four preset is worth",
         "",
         "Written by `python -m scripts.study --report` from [study.jsonl](study.jsonl), which holds every run with "
         "its settings and figures. One factor at a time: each arm is the preset with the change that its name says, "
-        f"trained for {rows[0]['minutes']:g} minutes on one core (one worker and the learner) with the preset beside "
-        "it on another, at the same time and with the same seed; then both are held against the solved positions. "
+        f"trained for {rows[0]['minutes']:g} minutes on one core (one worker and the learner), with another run on "
+        f"every other core ({'; '.join(_processors(rows))}); then it is held against the solved positions. "
         "Kept / best: share of moves that keep the outcome, and of best-scoring moves, mean over six classes, in "
         f"percent; for the raw policy and with {SIMULATIONS} simulations. Value: share of those positions whose result "
         "the search's value calls right; eight: share of the classic positions of eight stones where somebody wins and "
-        "the network's value says who. In brackets the difference to the preset beside it, ± its standard error over "
-        "pairs; with one pair there is none, and a difference of a point or two means nothing. Of the preset: mean ± "
-        "standard deviation of its runs.",
+        "the network's value says who. In brackets the difference to the preset's mean, ± its standard error, which "
+        "comes from how far the preset's own runs lie apart; of the preset itself that distance, as a standard "
+        "deviation. Steps: of learning, in that time. So short a run says how fast a setting learns and not how far it "
+        "gets; docs/log.md has longer ones.",
         "",
-        "| factor | arm | pairs | raw kept | raw best | kept | best | value | eight |",
-        "|---|---|---:|---|---|---|---|---|---|",
-        f"| | {BASELINE} | {len(rows)} | " + " | ".join(spread.values()) + " |",
+        "| factor | arm | runs | steps | raw kept | raw best | kept | best | value | eight |",
+        "|---|---|---:|---:|---|---|---|---|---|---|",
     ]
     for arm in arms:
         cells = [f"{arm.means[m]:.1f}{_gap(arm, m)}" for m in MEASURES]
-        lines.append(f"| {arm.factor} | {arm.name} | {arm.pairs} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm.factor} | {arm.name} | {arm.runs} | {arm.steps:,.0f} | " + " | ".join(cells) + " |")
     lines += ["", "![differences to the preset](study.svg)", ""]
     return "\n".join(lines)
 
@@ -297,11 +306,11 @@ def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
 def _gap(arm: Arm, measure: str) -> str:
     error = arm.error[measure]
     spread = f" ± {error:.1f}" if error is not None else ""
-    return f" ({arm.difference[measure]:+.1f}{spread})"
+    return spread if arm.name == BASELINE else f" ({arm.difference[measure]:+.1f}{spread})"
 
 
 def draw(arms: list[Arm], path: Path) -> None:
-    """One dot per arm and measure: how much better or worse than the preset beside it."""
+    """One dot per arm and measure: how much better or worse than the preset."""
     titles = {
         "raw_best": "best moves, raw policy",
         "best": f"best moves, {SIMULATIONS} simulations",

@@ -319,6 +319,7 @@ def test_when_a_game_without_passes_is_over_there_is_no_move_and_nothing_is_prom
 def test_a_move_with_analysis(go: GtpClient) -> None:
     go.ask("time_settings 0 1 1")
     for style in ("lz", "kata"):
+        go.ask("clear_board")  # had black passed before, another move of his would need a pass of white's and end it
         before = board(go)
         go.send(f"{style}-genmove_analyze b 10")
         lines = go.answer().split("\n")

@@ -146,7 +146,7 @@ def test_a_batch_of_many_equals_batches_of_one(config):
     result = together.run(states, noise, budgets(config, rows))
     assert max(evaluator.batches) > rows // 2
     alone = Search(game, HashEvaluator(game), config, EvaluationCache(1))
-    for row in range(rows):
+    for row in range(0, rows, 1 if NO_JIT else 4):
         single = alone.run(states[row : row + 1], noise[row : row + 1], budgets(config, 1))
         for name in ("action", "action_weights", "value", "visit_counts"):
             np.testing.assert_array_equal(getattr(single, name)[0], getattr(result, name)[row])
