@@ -1,13 +1,14 @@
-"""What each setting of the Connect Four preset is worth: one factor at a time, equal time on one core each.
+"""What each setting of Connect Four's training is worth: one factor at a time, equal time on one core each.
 
     python -m scripts.study                          # runs what docs/study.jsonl does not hold yet, hours in all
     python -m scripts.study --only "simulations 16" --seeds 3
     python -m scripts.study --report                 # writes docs/study.md and docs/study.svg from docs/study.jsonl
 
 Every run is one self-play worker and the learner on one core for the same number of minutes, as many runs at a time as
-there are cores; then its network is held against the solved positions. The preset itself is run over and over among
-the arms, since how far its runs lie apart is the error of all of them: what chance does, and what a shared machine
-does. Stop it whenever you like: what is finished is in docs/study.jsonl, and the same command goes on.
+there are cores; then its network is held against the solved positions. Arms change one thing of the base, which is the
+preset as it was before the study changed it. The base is run over and over among them, since how far its runs lie
+apart is the error of all of them: what chance does, and what a shared machine does. Stop it whenever you like: what is
+finished is in docs/study.jsonl, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ from games import ArenaError, Game, solved
 from scripts.program import start, svg_figure
 
 GAME = "connect_four"
-BASELINE = "the preset"
-ARMS_PER_PRESET = 6
+BASELINE = "the base"
+BASE = ("--search.simulations", "32", "--replay.value-lambda", "0.95", "--learner.ema", "0.997")
+"""The preset as it was before the study changed it: what every arm changes one thing of."""
+ARMS_PER_BASE = 6
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "study.jsonl"
 MEASURES = ("raw_kept", "raw_best", "kept", "best", "value", "eight")
 SIMULATIONS = 64
@@ -89,12 +92,14 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "batch normalisation": ("--network.normalisation", "batch"),
         "small value head": ("--network.value-channels", "8", "--network.value-hidden", "64"),
         "6x32": ("--network.blocks", "6", "--network.channels", "32"),
+        "MLP, 512 and 512 units": ("--network.backbone", "mlp", "--network.hidden", "512", "512"),
     },
     "learning": {
         "AdamW": ("--learner.optimizer", "adamw"),
         "4 samples a position": ("--learner.samples-per-position", "4.0"),
         "1.5 samples a position": ("--learner.samples-per-position", "1.5"),
         "no moving average": ("--learner.ema", "0.0"),
+        "moving average of 10 steps": ("--learner.ema", "0.9"),
         "twice the learning rate": ("--learner.learning-rate", "0.004"),
         "half the learning rate": ("--learner.learning-rate", "0.001"),
         "no decay of the learning rate": ("--learner.final-learning-rate", "1.0"),
@@ -107,7 +112,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """Runs the study of the Connect Four preset, or writes it up."""
+    """Runs the study of the settings of Connect Four, or writes it up."""
 
     report: bool = False
     """Only write study.md and study.svg, beside the results, from those there are."""
@@ -123,7 +128,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed; the preset is run several times with each."""
+    """One arm with one seed; the base is run several times with each."""
 
     arm: str
     flags: tuple[str, ...]
@@ -137,8 +142,8 @@ class Run:
 
 
 def planned(options: Options) -> list[Run]:
-    """All runs of the study: the first seed of every arm first, the factors by turns, and the preset after every
-    ``ARMS_PER_PRESET`` of them.
+    """All runs of the study: the first seed of every arm first, the factors by turns, and the base after every
+    ``ARMS_PER_BASE`` of them.
 
     Raises:
         ArenaError: an arm that does not exist.
@@ -150,8 +155,8 @@ def planned(options: Options) -> list[Run]:
     runs = []
     for seed in range(options.seeds):
         for number, (name, flags) in enumerate(by_turns):
-            if number % ARMS_PER_PRESET == 0:
-                runs.append(Run(BASELINE, (), seed, options.minutes, number // ARMS_PER_PRESET))
+            if number % ARMS_PER_BASE == 0:
+                runs.append(Run(BASELINE, (), seed, options.minutes, number // ARMS_PER_BASE))
             if not options.only or name in options.only:
                 runs.append(Run(name, flags, seed, options.minutes))
     return runs
@@ -168,7 +173,7 @@ def perform(run: Run, core: int) -> dict[str, Any]:
         directory = Path(scratch) / "run"
         command = [sys.executable, "-m", "scripts.study_run", str(core), GAME, "--run", str(directory)]
         command += ["--judge.no-enabled", "--workers", "1", "--minutes", str(run.minutes), "--seed", str(run.seed)]
-        done = subprocess.run([*command, *run.flags], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *BASE, *run.flags], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ArenaError(f"The run {run.arm!r} ended with exit code {done.returncode}: {done.stderr[-500:]}")
         return asdict(run) | {"processor": detect().processor, "found": json.loads(done.stdout)}
@@ -208,7 +213,7 @@ def run_all(options: Options) -> None:
 
 @dataclass(frozen=True)
 class Arm:
-    """What the runs of one arm say, in percent: the mean of each measure, and its difference to the preset's mean on
+    """What the runs of one arm say, in percent: the mean of each measure, and its difference to the base's mean on
     the same kind of processor."""
 
     factor: str
@@ -218,19 +223,19 @@ class Arm:
     means: dict[str, float]
     difference: dict[str, float]
     error: dict[str, float | None]
-    """Standard error of the difference, by how far the preset's runs lie apart; None where it ran once."""
+    """Standard error of the difference, by how far the base's runs lie apart; None where it ran once."""
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[Arm]:
-    """The preset, and all arms that have results on a processor where the preset has, in the order of ``FACTORS``."""
-    presets = {p: [row for row in rows if (row["processor"], row["arm"]) == (p, BASELINE)] for p in _processors(rows)}
-    spread = {m: _pooled_deviation([_percent(runs, m) for runs in presets.values()]) for m in MEASURES}
+    """The base, and all arms that have results on a processor where the base has, in the order of ``FACTORS``."""
+    bases = {p: [row for row in rows if (row["processor"], row["arm"]) == (p, BASELINE)] for p in _processors(rows)}
+    spread = {m: _pooled_deviation([_percent(runs, m) for runs in bases.values()]) for m in MEASURES}
     arms = []
     for factor, name in [("", BASELINE), *((factor, name) for factor, names in FACTORS.items() for name in names)]:
-        found = [row for row in rows if row["arm"] == name and presets[row["processor"]]]
+        found = [row for row in rows if row["arm"] == name and bases[row["processor"]]]
         if not found:
             continue
-        beside = [presets[row["processor"]] for row in found]
+        beside = [bases[row["processor"]] for row in found]
         means = {m: mean(_percent(found, m)) for m in MEASURES}
         difference = {m: means[m] - mean(mean(_percent(runs, m)) for runs in beside) for m in MEASURES}
         part = math.sqrt(1 / len(found) + mean(1 / len(runs) for runs in beside))
@@ -269,7 +274,7 @@ def report(path: Path) -> None:
     rows = largest_series(rows)
     arms = summarise(rows)
     if not arms:
-        raise ArenaError(f"{path} holds no run of the preset of {rows[0]['minutes']:g} minutes to compare others with.")
+        raise ArenaError(f"{path} holds no run of the base of {rows[0]['minutes']:g} minutes to compare others with.")
     table, plot = path.with_name("study.md"), path.with_name("study.svg")
     write_atomically(table, as_markdown(arms, rows).encode())
     draw(arms, plot)
@@ -279,17 +284,18 @@ def report(path: Path) -> None:
 def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
     """The write-up."""
     lines = [
-        "# What each setting of the Connect Four preset is worth",
+        "# What each setting of Connect Four's training is worth",
         "",
         "Written by `python -m scripts.study --report` from [study.jsonl](study.jsonl), which holds every run with "
-        "its settings and figures. One factor at a time: each arm is the preset with the change that its name says, "
+        "its settings and figures. One factor at a time: each arm is the base with the change that its name says, and "
+        f"the base is the preset as it was before: `{' '.join(BASE)}`. Each was "
         f"trained for {rows[0]['minutes']:g} minutes on one core (one worker and the learner), with another run on "
         f"every other core ({'; '.join(_processors(rows))}); then it is held against the solved positions. "
         "Kept / best: share of moves that keep the outcome, and of best-scoring moves, mean over six classes, in "
         f"percent; for the raw policy and with {SIMULATIONS} simulations. Value: share of those positions whose result "
         "the search's value calls right; eight: share of the classic positions of eight stones where somebody wins and "
-        "the network's value says who. In brackets the difference to the preset's mean, ± its standard error, which "
-        "comes from how far the preset's own runs lie apart; of the preset itself that distance, as a standard "
+        "the network's value says who. In brackets the difference to the base's mean, ± its standard error, which "
+        "comes from how far the base's own runs lie apart; of the base itself that distance, as a standard "
         "deviation. Steps: of learning, in that time. So short a run says how fast a setting learns and not how far it "
         "gets; docs/log.md has longer ones.",
         "",
@@ -299,7 +305,7 @@ def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
     for arm in arms:
         cells = [f"{arm.means[m]:.1f}{_gap(arm, m)}" for m in MEASURES]
         lines.append(f"| {arm.factor} | {arm.name} | {arm.runs} | {arm.steps:,.0f} | " + " | ".join(cells) + " |")
-    lines += ["", "![differences to the preset](study.svg)", ""]
+    lines += ["", "![differences to the base](study.svg)", ""]
     return "\n".join(lines)
 
 
@@ -310,7 +316,7 @@ def _gap(arm: Arm, measure: str) -> str:
 
 
 def draw(arms: list[Arm], path: Path) -> None:
-    """One dot per arm and measure: how much better or worse than the preset."""
+    """One dot per arm and measure: how much better or worse than the base."""
     titles = {
         "raw_best": "best moves, raw policy",
         "best": f"best moves, {SIMULATIONS} simulations",
@@ -324,7 +330,7 @@ def draw(arms: list[Arm], path: Path) -> None:
             axis.errorbar(gaps, places, xerr=errors, fmt="o", markersize=4)
             axis.axvline(0, color="grey", linewidth=0.8)
             axis.set_title(title)
-            axis.set_xlabel("difference to the preset, percentage points")
+            axis.set_xlabel("difference to the base, percentage points")
             axis.set_yticks(places, [arm.name for arm in arms])
             axis.grid(axis="x", alpha=0.3)
 

@@ -9,7 +9,7 @@ import pytest
 from arena.config import parse
 from games import ArenaError
 from scripts import study
-from scripts.study import BASELINE, FACTORS, MEASURES, Options, Run
+from scripts.study import BASE, BASELINE, FACTORS, MEASURES, Options, Run
 
 FAST, SLOW = "a fast one", "a slow one"
 
@@ -19,27 +19,27 @@ def row(arm: str, found: float, repeat: int = 0, processor: str = FAST, minutes:
     return {**facts, "found": dict.fromkeys(MEASURES, found) | {"steps": 1200}}
 
 
-def test_every_arm_is_a_valid_and_real_change_of_the_preset():
-    baseline = parse(["connect_four"])
+def test_every_arm_is_a_valid_and_real_change_of_the_base():
+    baseline = parse(["connect_four", *BASE])
     for names in FACTORS.values():
         for name, flags in names.items():
-            config = parse(["connect_four", *flags])
+            config = parse(["connect_four", *BASE, *flags])
             assert config != baseline, name
 
 
-def test_arms_are_compared_with_the_preset_on_their_processor():
+def test_arms_are_compared_with_the_base_on_their_processor():
     rows = [
         *(row(BASELINE, found, repeat) for repeat, found in enumerate((0.80, 0.82, 0.84))),
         *(row(BASELINE, found, repeat, SLOW) for repeat, found in enumerate((0.60, 0.64))),
         row("AdamW", 0.80),
         row("AdamW", 0.58, processor=SLOW),
         row("2x32", 0.5),
-        row("4x48", 0.9, processor="one on which the preset was not run"),
+        row("4x48", 0.9, processor="one on which the base was not run"),
     ]
-    preset, small, adamw = study.summarise(study.largest_series([*rows, row("AdamW", 0.1, minutes=1.0)]))
+    base, small, adamw = study.summarise(study.largest_series([*rows, row("AdamW", 0.1, minutes=1.0)]))
     deviation = (16 / 3) ** 0.5  # squares of 4 + 4 and of 4 + 4, three degrees of freedom
-    assert (preset.name, preset.runs, preset.steps, preset.difference["best"]) == (BASELINE, 5, 1200, pytest.approx(0))
-    assert preset.error["best"] == pytest.approx(deviation)
+    assert (base.name, base.runs, base.steps, base.difference["best"]) == (BASELINE, 5, 1200, pytest.approx(0))
+    assert base.error["best"] == pytest.approx(deviation)
     assert (adamw.name, adamw.factor, adamw.runs) == ("AdamW", "learning", 2)
     assert adamw.means["best"] == pytest.approx(69.0)
     assert adamw.difference["best"] == pytest.approx(-3.0)  # of -2 and -4
@@ -48,9 +48,9 @@ def test_arms_are_compared_with_the_preset_on_their_processor():
     assert small.error["eight"] == pytest.approx(deviation * (1 + 1 / 3) ** 0.5)
 
 
-def test_chance_has_no_measure_where_the_preset_ran_once():
-    preset, adamw = study.summarise([row(BASELINE, 0.8), row("AdamW", 0.7)])
-    assert (preset.error["best"], adamw.error["best"]) == (None, None)
+def test_chance_has_no_measure_where_the_base_ran_once():
+    base, adamw = study.summarise([row(BASELINE, 0.8), row("AdamW", 0.7)])
+    assert (base.error["best"], adamw.error["best"]) == (None, None)
 
 
 def test_the_write_up(tmp_path):
@@ -58,7 +58,7 @@ def test_the_write_up(tmp_path):
     with pytest.raises(ArenaError, match="no results yet"):
         study.report(results)
     results.write_text(json.dumps(row("AdamW", 0.7)) + "\n")
-    with pytest.raises(ArenaError, match="no run of the preset of 8 minutes"):
+    with pytest.raises(ArenaError, match="no run of the base of 8 minutes"):
         study.report(results)
     rows = [row("AdamW", 0.7), row(BASELINE, 0.8), row(BASELINE, 0.9, 1)]
     results.write_text("".join(json.dumps(entry) + "\n" for entry in rows))
@@ -69,12 +69,12 @@ def test_the_write_up(tmp_path):
     assert "<svg" in (tmp_path / "study.svg").read_text()
 
 
-def test_the_preset_runs_among_the_arms():
+def test_the_base_runs_among_the_arms():
     runs = study.planned(Options(seeds=2))
     assert len({run.key for run in runs}) == len(runs)
     places = [number for number, run in enumerate(runs) if run.arm == BASELINE]
     assert places[0] == 0
-    assert max(b - a for a, b in zip(places, [*places[1:], len(runs)], strict=True)) == study.ARMS_PER_PRESET + 1
+    assert max(b - a for a, b in zip(places, [*places[1:], len(runs)], strict=True)) == study.ARMS_PER_BASE + 1
     assert {run.arm for run in runs[:6]} > {next(iter(names)) for names in FACTORS.values()}
     few = study.planned(Options(seeds=2, only=("AdamW",)))
     assert [(run.arm, run.seed) for run in few if run.arm != BASELINE] == [("AdamW", 0), ("AdamW", 1)]
@@ -84,7 +84,7 @@ def test_the_preset_runs_among_the_arms():
 
 @pytest.mark.parametrize("cores", [(4,), (0, 1, 2)])
 def test_a_run_on_every_core(tmp_path, monkeypatch, cores):
-    """All that is missing, each once, and the preset again where a core would be left over."""
+    """All that is missing, each once, and the base again where a core would be left over."""
     seen: list[tuple[Run, int]] = []
 
     def perform(run, core):
