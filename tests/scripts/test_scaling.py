@@ -22,14 +22,14 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small(network: Path, out: Path) -> Options:
     sizes = {"simulations": (2, 8), "games_in_flight": (4, 16), "rounds": 1}
-    return Options(network, game="tic_tac_toe", workers=(1,), seconds=1.0, out=out, **sizes)
+    return Options(network, game="tic_tac_toe", workers=(2,), seconds=2.0, out=out, **sizes)
 
 
 def test_the_loop_runs_with_idle_workers_and_is_written_up(network: Path, tmp_path: Path) -> None:
     scaling.main(small(network, tmp_path))
     written = (tmp_path / "scaling.md").read_text()
     assert "**The workers are simulated**" in written
-    rows = re.findall(r"\| (real|free) \| 1 \| ([\d,]+) \| (\d+)% \|(.*)\|", written)
+    rows = re.findall(r"\| (real|free) \| 2 \| ([\d,]+) \| (\d+)% \|(.*)\|", written)
     assert [row[0] for row in rows] == ["real", "free"]
     for _, positions, _, shares in rows:
         assert int(positions.replace(",", "")) > 0
