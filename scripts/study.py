@@ -152,13 +152,13 @@ def planned(options: Options) -> list[Run]:
     for name in options.only:
         if name not in dict(by_turns):
             raise ArenaError(f"There is no arm {name!r}; there are: {', '.join(dict(by_turns))}.")
+    wanted = [(name, flags) for name, flags in by_turns if not options.only or name in options.only]
     runs = []
     for seed in range(options.seeds):
-        for number, (name, flags) in enumerate(by_turns):
+        for number, (name, flags) in enumerate(wanted):
             if number % ARMS_PER_BASE == 0:
                 runs.append(Run(BASELINE, (), seed, options.minutes, number // ARMS_PER_BASE))
-            if not options.only or name in options.only:
-                runs.append(Run(name, flags, seed, options.minutes))
+            runs.append(Run(name, flags, seed, options.minutes))
     return runs
 
 

@@ -78,6 +78,7 @@ def test_the_base_runs_among_the_arms():
     assert {run.arm for run in runs[:6]} > {next(iter(names)) for names in FACTORS.values()}
     few = study.planned(Options(seeds=2, only=("AdamW",)))
     assert [(run.arm, run.seed) for run in few if run.arm != BASELINE] == [("AdamW", 0), ("AdamW", 1)]
+    assert [run.arm for run in few] == [BASELINE, "AdamW"] * 2  # few arms need few runs of the base
     with pytest.raises(ArenaError, match="no arm 'Adam'"):
         study.planned(Options(only=("Adam",)))
 
