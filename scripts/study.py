@@ -54,6 +54,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     "search": {
         "PUCT, 32 simulations": ("--search.policy", "puct"),
         "simulations 16": ("--search.simulations", "16"),
+        "simulations 8": ("--search.simulations", "8"),
         "simulations 64": ("--search.simulations", "64"),
         "playout cap: 64, else 8": ("--search.simulations", "64", "--search.fast-simulations", "8"),
         "noise throughout": ("--search.noise-plies", "None"),
@@ -64,9 +65,11 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "targets": {
         "no length weight": ("--search.length-weight", "0.0"),
+        "length weight 0.1": ("--search.length-weight", "0.1"),
         "the game's result alone": ("--replay.value-lambda", "1.0"),
         "repeated positions as often": ("--replay.no-distinct",),
         "late positions as often": ("--replay.late-weight", "1.0"),
+        "lambda 0.6": ("--replay.value-lambda", "0.6"),
         "lambda 0.8": ("--replay.value-lambda", "0.8"),
         "the root's value alone": ("--replay.value-lambda", "0.0"),
         "a quarter of all positions": ("--replay.window-fraction", "0.25"),
