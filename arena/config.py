@@ -55,7 +55,8 @@ class ConfigError(ArenaError):
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How a network learns: a warm-up, then a cosine, with an exponential moving average that plays."""
+    """How a network learns: a warm-up, then the highest rate, then a cosine, with an exponential moving average that
+    plays."""
 
     batch_size: int = 512
     """Positions in one training step."""
@@ -63,6 +64,8 @@ class OptimizerConfig:
     """The highest learning rate, reached after the warm-up."""
     final_learning_rate: float = 0.02
     """Where the cosine ends, as a fraction of the highest learning rate."""
+    decay_from: float = 0.0
+    """Where it begins, as a share of the run; before it the rate stays the highest."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon (Jordan et al., 2024) for the weights of hidden layers and AdamW for the others, or AdamW for all."""
     muon_scale: float = 10.0
@@ -91,13 +94,14 @@ class OptimizerConfig:
         for name, number in (("learning-rate", self.learning_rate), ("muon-scale", self.muon_scale)):
             if not number > 0:
                 raise ConfigError(f"--learner.{name} is {number}; it must be above zero.")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"--learner.ema is {self.ema}; it must be at least 0 and below 1.")
+        for name, share in (("ema", self.ema), ("decay-from", self.decay_from)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"--learner.{name} is {share}; it must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
 class LearnerConfig(OptimizerConfig):
-    """How the network learns from self-play: a warm-up, then a cosine, with a moving average that plays."""
+    """How the network learns from self-play, with a moving average that plays."""
 
     samples_per_position: float = 2.0
     """How often each new position is trained on, on average: self-play and learning wait for each other."""

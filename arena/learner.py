@@ -134,9 +134,11 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
         return optimizers
 
     def learning_rate(self, progress: float) -> float:
-        """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times a cosine by progress."""
-        floor = self.config.final_learning_rate
-        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+        """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times, from ``decay_from`` on, a
+        cosine by progress."""
+        floor, begins = self.config.final_learning_rate, self.config.decay_from
+        falling = min(max((progress - begins) / (1 - begins), 0.0), 1.0)
+        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * falling))
         warmup = min(1.0, (self.steps + 1) / max(1, self.config.warmup_steps))
         return self.config.learning_rate * warmup * cosine
 

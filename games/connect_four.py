@@ -35,14 +35,18 @@ _DTYPE = np.dtype(
 
 
 class ConnectFour(Game):
-    """Actions are the columns, left to right; planes are (mine, theirs), top row first."""
+    """Actions are the columns, left to right; planes are (mine, theirs, whether I began), top row first.
+
+    Who began decides who will get which of the last cells, and so most games between good players; two planes tell it
+    only to those who count all stones.
+    """
 
     names = ("connect_four",)
     dtype = _DTYPE
     can_solve = True
 
     def __init__(self, name: str = "connect_four") -> None:
-        self.spec = GameSpec(name, 1, 2, COLUMNS, (2, ROWS, COLUMNS), ROWS * COLUMNS)
+        self.spec = GameSpec(name, 1, 2, COLUMNS, (3, ROWS, COLUMNS), ROWS * COLUMNS)
 
     # ---- rules -------------------------------------------------------------------------------------------------
 
@@ -183,9 +187,10 @@ def _step(states: Array, actions: Array) -> None:
 
 @njit(cache=True)
 def _observe(states: Array) -> Array:
-    planes = np.empty((len(states), 2, ROWS, COLUMNS), dtype=np.float32)
+    planes = np.empty((len(states), 3, ROWS, COLUMNS), dtype=np.float32)
     stones, to_play = states["stones"], states["to_play"]
     for i in range(len(states)):
+        planes[i, 2] = 1 - to_play[i]
         for plane in range(2):
             seat_stones = stones[i, to_play[i] ^ plane]
             for row in range(ROWS):

@@ -44,7 +44,10 @@ from scripts.program import start, svg_figure
 
 GAME = "connect_four"
 BASELINE = "the base"
-BASE = ("--search.simulations", "32", "--replay.value-lambda", "0.95", "--learner.ema", "0.997")
+BASE = (
+    *("--search.simulations", "32", "--replay.value-lambda", "0.95"),
+    *("--learner.ema", "0.997", "--learner.decay-from", "0.0"),
+)
 """The preset as it was before the study changed it: what every arm changes one thing of."""
 ARMS_PER_BASE = 6
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "study.jsonl"
@@ -106,6 +109,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "twice the learning rate": ("--learner.learning-rate", "0.004"),
         "half the learning rate": ("--learner.learning-rate", "0.001"),
         "no decay of the learning rate": ("--learner.final-learning-rate", "1.0"),
+        "the rate falls in the last three tenths": ("--learner.decay-from", "0.7"),
         "batches of 256": ("--learner.batch-size", "256"),
         "value loss counts 2": ("--learner.value-loss-weight", "2.0"),
         "new weights every 160 steps": ("--learner.publish-steps", "160"),

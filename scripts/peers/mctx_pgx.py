@@ -79,8 +79,11 @@ def flattened(x: jax.Array) -> jax.Array:
 
 
 def apply_network(parameters: dict, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits ``[B, A]`` and the mover's value ``[B]`` of observations ``[B, H, W, C]``."""
-    x = jax.nn.relu(convolve(parameters["stem"], observation.astype(jnp.float32)))
+    """Logits ``[B, A]`` and the mover's value ``[B]`` of observations ``[B, H, W, 2]``, which are (mine, theirs)."""
+    stones = observation.astype(jnp.float32)
+    mine, theirs = jnp.moveaxis(stones.sum(axis=(1, 2), keepdims=True), -1, 0)
+    began = jnp.broadcast_to((mine == theirs)[..., None], (*stones.shape[:-1], 1))  # the arena's third plane
+    x = jax.nn.relu(convolve(parameters["stem"], jnp.concatenate([stones, began], axis=-1)))
     for first, second in parameters["blocks"]:
         x = jax.nn.relu(x + convolve(second, jax.nn.relu(convolve(first, x))))
     policy = flattened(jax.nn.relu(convolve(parameters["policy_convolution"], x)))

@@ -106,6 +106,11 @@ def test_schedule_rises_then_falls() -> None:
     assert [learner.learning_rate(p) for p in (0.0, 0.5, 1.0, 2.0)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
 
 
+def test_schedule_may_stay_before_it_falls() -> None:
+    learner = make_learner(learning_rate=1.0, final_learning_rate=0.1, warmup_steps=1, decay_from=0.6)
+    assert [learner.learning_rate(p) for p in (0.0, 0.6, 0.8, 1.0)] == pytest.approx([1.0, 1.0, 0.55, 0.1])
+
+
 def test_average_follows_the_weights() -> None:
     learner = make_learner(ema=0.9)
     start = learner.weights()

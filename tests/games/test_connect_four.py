@@ -70,9 +70,10 @@ def check_against_plain(moves: list[int]) -> None:
         sign = {-1: 0, 0: 1, 1: -1}[plain.winner]
         assert GAME.returns(states)[0].tolist() == [sign, -sign]
         seats = np.array([[plain.seat_at(c, ROWS - 1 - r) for c in range(COLUMNS)] for r in range(ROWS)])
-        mine, theirs = GAME.observe(states)[0]
+        mine, theirs, began = GAME.observe(states)[0]
         np.testing.assert_array_equal(mine, seats == plain.ply % 2)
         np.testing.assert_array_equal(theirs, seats == 1 - plain.ply % 2)
+        assert (began == (plain.ply % 2 == 0)).all()
 
 
 @given(move_lists)
