@@ -134,8 +134,8 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
         return optimizers
 
     def learning_rate(self, progress: float) -> float:
-        """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times, from ``decay_from`` on, a
-        cosine by progress."""
+        """The rate at ``progress`` in [0, 1] through the run: a linear warm-up by steps times a cosine by progress,
+        which begins at ``decay_from``."""
         floor, begins = self.config.final_learning_rate, self.config.decay_from
         falling = min(max((progress - begins) / (1 - begins), 0.0), 1.0)
         cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * falling))

@@ -110,9 +110,9 @@ def test_positions_are_the_planes_of_every_ply() -> None:
     for column in (3, 3, 2, 4, 0):
         game.step(states, [column])
         planes.append(inner.observe(game.inner(states))[0])
-    shown = game.observe(states).reshape(9, 3, 6, 7)
-    np.testing.assert_array_equal(shown[:6, :2], np.stack(planes))
-    assert (shown[:6, 2] == 1).all()
+    shown = game.observe(states).reshape(9, 4, 6, 7)
+    np.testing.assert_array_equal(shown[:6, :3], np.stack(planes))
+    assert (shown[:6, 3] == 1).all()
     assert not shown[6:].any()
 
 

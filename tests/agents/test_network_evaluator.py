@@ -91,7 +91,7 @@ def test_values_are_finer_than_bf16(game: Game, states: np.ndarray, outcomes: bo
     config = NetworkConfig(blocks=1, channels=8, outcomes=outcomes)
     network = build_network(config, game.spec.observation_shape, game.spec.num_actions)
     answering = answering_layers(network)[-1]
-    torch.nn.init.normal_(answering.weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(answering.weight, std=0.2, generator=torch.Generator().manual_seed(0))
     evaluator = NetworkEvaluator(game, network, device="cpu", precision="bf16")
     (layer,) = (m for m in evaluator._network.modules() if isinstance(m, PreciseLinear))
     assert torch.equal(layer.weight, answering.weight)
