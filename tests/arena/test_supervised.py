@@ -456,6 +456,7 @@ def test_presets_survive_toml(dataset: str, backbone: str | None) -> None:
         ({"label_smoothing": 1.0}, "--label-smoothing is 1.0"),
         ({"read_as": "go_9x9"}, "--read-as is go_9x9; cifar10 has no games"),
         ({"learner": OptimizerConfig(ema=1.0)}, r"--learner\.ema is 1\.0"),
+        ({"learner": OptimizerConfig(decay_from=1.0)}, r"--learner\.decay-from is 1\.0"),
         ({"learner": OptimizerConfig(batch_size=0)}, r"--learner\.batch-size is 0"),
     ],
 )
