@@ -65,7 +65,7 @@ class OptimizerConfig:
     final_learning_rate: float = 0.02
     """Where the cosine ends, as a fraction of the highest learning rate."""
     decay_from: float = 0.0
-    """Where it begins, as a share of the run; before it the rate stays the highest."""
+    """Where the cosine begins, as a share of the run; before that the rate stays the highest."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon (Jordan et al., 2024) for the weights of hidden layers and AdamW for the others, or AdamW for all."""
     muon_scale: float = 10.0
