@@ -74,6 +74,7 @@ class Peer:
         tensors = [tensor.numpy() for tensor in fold_normalisation(network).state_dict().values()]
         np.savez(weights, **{str(index): array for index, array in enumerate(tensors)})
         command = [str(python), str(HERE / PEERS[name]), str(weights), "--blocks", str(config.blocks)]
+        command += ["--activation", config.activation]
         command += ["--simulations", str(simulations), "--max-considered", str(max_considered)]
         command += ["--games", str(num_games), "--probe", *map(str, PROBE_MOVES)]
         self.row = f"{name}, self-play (simulations/s)"

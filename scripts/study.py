@@ -47,6 +47,7 @@ BASELINE = "the base"
 BASE = (
     *("--search.simulations", "32", "--replay.value-lambda", "0.95"),
     *("--learner.ema", "0.997", "--learner.decay-from", "0.0"),
+    *("--network.activation", "relu", "--learner.weight-decay", "0.0001"),
 )
 """The preset as it was before the study changed it: what every arm changes one thing of."""
 ARMS_PER_BASE = 6
@@ -93,6 +94,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "network": {
         "equivariant": ("--network.equivariant",),
+        "SiLU in the tower": ("--network.activation", "silu"),
         "2x32": ("--network.blocks", "2", "--network.channels", "32"),
         "4x48": ("--network.blocks", "4", "--network.channels", "48"),
         "batch normalisation": ("--network.normalisation", "batch"),
@@ -110,6 +112,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "half the learning rate": ("--learner.learning-rate", "0.001"),
         "no decay of the learning rate": ("--learner.final-learning-rate", "1.0"),
         "the rate falls in the last three tenths": ("--learner.decay-from", "0.7"),
+        "weight decay 0.1": ("--learner.weight-decay", "0.1"),
         "batches of 256": ("--learner.batch-size", "256"),
         "value loss counts 2": ("--learner.value-loss-weight", "2.0"),
         "new weights every 160 steps": ("--learner.publish-steps", "160"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agents.histories import READS
 from agents.networks.alexnet import AlexNet, SmallAlexNet
+from agents.networks.convolution import ACTIVATIONS
 from agents.networks.heads import ClassifierHead, OutcomeHead, PolicyHead, ValueHead
 from agents.networks.layers import NORMALISATIONS, NetworkError
 from agents.networks.mlp import Mlp
@@ -42,6 +43,8 @@ class NetworkConfig:
         channels: planes in the tower (resnet), or of the first convolution (alexnet_small).
         hidden: widths of the hidden layers, first to last (mlp), or of the two fully connected ones (alexnet_small).
         normalisation: ``"none"`` or ``"batch"``; batch normalisation costs nothing at inference, where it is folded.
+        activation: what the tower's layers pass through (resnet): ``"relu"``, or ``"silu"``, of which a step takes a
+            tenth longer and teaches more.
         policy_channels: planes that the policy head reads, where the features are planes.
         value_channels: planes that the value head reads, where the features are planes.
         value_hidden: width of the value head's hidden layer.
@@ -57,7 +60,7 @@ class NetworkConfig:
             are answered alike (resnet without normalisation, transformer over moves; ``agents.networks.equivariant``).
 
     Raises:
-        UnknownNameError: an unknown backbone, normalisation, kind of sequence or cell.
+        UnknownNameError: an unknown backbone, normalisation, activation, kind of sequence or cell.
         NetworkError: a size that is no integer, or out of bounds.
     """
 
@@ -66,6 +69,7 @@ class NetworkConfig:
     channels: int = 48
     hidden: tuple[int, ...] = (256, 256)
     normalisation: str = "none"
+    activation: str = "relu"
     policy_channels: int = 4
     value_channels: int = 2
     value_hidden: int = 64
@@ -83,6 +87,7 @@ class NetworkConfig:
         names = (
             ("backbone", (*BACKBONES, *SEQUENCE_BACKBONES)),
             ("normalisation", NORMALISATIONS),
+            ("activation", tuple(ACTIVATIONS)),
             ("sequence", READS),
             ("cell", tuple(CELLS)),
         )
@@ -152,7 +157,9 @@ class Backbone(Protocol):
 
 BACKBONES: dict[str, Callable[[NetworkConfig, ObservationShape], nn.Module]] = {
     "mlp": lambda config, shape: Mlp(shape, config.hidden, config.normalisation),
-    "resnet": lambda config, shape: ResNet(shape, config.blocks, config.channels, config.normalisation),
+    "resnet": lambda config, shape: ResNet(
+        shape, config.blocks, config.channels, config.normalisation, config.activation
+    ),
     "alexnet": lambda _, shape: AlexNet(shape),
     "alexnet_small": lambda config, shape: SmallAlexNet(
         shape, config.channels, config.hidden, config.normalisation, config.dropout

@@ -9,8 +9,8 @@ from agents.networks.layers import normalised
 
 
 class ResidualBlock(nn.Module):
-    """``x -> relu(x + conv(relu(conv(x))))`` with 3x3 convolutions: ``[B, F, H, W]`` to the same shape.
-    Without gradients its result may take the place of ``x``; see ``activated``.
+    """``x -> g(x + conv(g(conv(x))))``, ``g`` being the activation, with 3x3 convolutions: ``[B, F, H, W]`` to the same
+    shape. Without gradients its result may take the place of ``x``; see ``activated``.
 
     The branch starts at zero, so every block starts as the identity and depth costs nothing at first. Without
     normalisation this is what keeps training stable: Fixup (Zhang, Dauphin and Ma, 2019) zeroes the last layer of each
@@ -19,25 +19,36 @@ class ResidualBlock(nn.Module):
     nothing but two convolutions. With batch normalisation the zero goes into the last scale (Goyal et al., 2017).
     """
 
-    def __init__(self, channels: int, blocks: int, normalisation: str) -> None:
+    def __init__(self, channels: int, blocks: int, normalisation: str, activation: str = "relu") -> None:
         super().__init__()
         gain = blocks**-0.5 if normalisation == "none" else 1.0
         self.conv1 = normalised(BoardConvolution(channels, channels), normalisation, gain=gain)
         self.conv2 = normalised(BoardConvolution(channels, channels), normalisation, gain=0.0)
+        self.activation = activation
 
     def forward(self, planes: Tensor) -> Tensor:
-        return activated(self.conv2, activated(self.conv1, planes), planes)
+        hidden = activated(self.conv1, planes, activation=self.activation)
+        return activated(self.conv2, hidden, planes, self.activation)
 
 
 class ResNet(nn.Module):
     """A 3x3 stem and ``blocks`` residual blocks: ``[B, C, H, W] -> [B, channels, H, W]``."""
 
-    def __init__(self, observation_shape: tuple[int, int, int], blocks: int, channels: int, normalisation: str) -> None:
+    def __init__(
+        self,
+        observation_shape: tuple[int, int, int],
+        blocks: int,
+        channels: int,
+        normalisation: str,
+        activation: str = "relu",
+    ) -> None:
         super().__init__()
         planes, height, width = observation_shape
         self.stem = normalised(BoardConvolution(planes, channels), normalisation)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels, blocks, normalisation) for _ in range(blocks)))
+        tower = (ResidualBlock(channels, blocks, normalisation, activation) for _ in range(blocks))
+        self.blocks = nn.Sequential(*tower)
+        self.activation = activation
         self.feature_shape: tuple[int, ...] = (channels, height, width)
 
     def forward(self, observation: Tensor) -> Tensor:
-        return self.blocks(activated(self.stem, observation))
+        return self.blocks(activated(self.stem, observation, activation=self.activation))

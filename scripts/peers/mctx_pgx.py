@@ -36,10 +36,11 @@ import numpy as np
 import pgx
 
 
-def read_parameters(path: str, blocks: int) -> dict:
+def read_parameters(path: str, blocks: int, activation: str) -> dict:
     """The weights at ``path``: a ``.npz`` with the tensors of PyTorch's ``state_dict`` as ``0``, ``1``, … in its order.
 
-    Convolutions become ``[3, 3, in, out]`` (NHWC) and dense layers ``[in, out]``.
+    Convolutions become ``[3, 3, in, out]`` (NHWC) and dense layers ``[in, out]``. ``activation`` is that of the tower,
+    by its name in ``jax.nn``.
     """
     with np.load(path, allow_pickle=False) as archive:
         tensors = iter([archive[str(index)] for index in range(len(archive.files))])
@@ -49,6 +50,7 @@ def read_parameters(path: str, blocks: int) -> dict:
         return {"weight": jnp.asarray(weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T), "bias": bias}
 
     parameters = {
+        "activation": jax.tree_util.Partial(getattr(jax.nn, activation)),
         "stem": layer(),
         "blocks": [(layer(), layer()) for _ in range(blocks)],
         "policy_convolution": layer(),
@@ -83,9 +85,10 @@ def apply_network(parameters: dict, observation: jax.Array) -> tuple[jax.Array, 
     stones = observation.astype(jnp.float32)
     mine, theirs = jnp.moveaxis(stones.sum(axis=(1, 2), keepdims=True), -1, 0)
     began = jnp.broadcast_to((mine == theirs)[..., None], (*stones.shape[:-1], 1))  # the arena's third plane
-    x = jax.nn.relu(convolve(parameters["stem"], jnp.concatenate([stones, began], axis=-1)))
+    activation = parameters["activation"]
+    x = activation(convolve(parameters["stem"], jnp.concatenate([stones, began], axis=-1)))
     for first, second in parameters["blocks"]:
-        x = jax.nn.relu(x + convolve(second, jax.nn.relu(convolve(first, x))))
+        x = activation(x + convolve(second, activation(convolve(first, x))))
     policy = flattened(jax.nn.relu(convolve(parameters["policy_convolution"], x)))
     value = flattened(jax.nn.relu(convolve(parameters["value_convolution"], x)))
     value = jnp.tanh(dense(parameters["value"], jax.nn.relu(dense(parameters["value_hidden"], value))))
@@ -176,6 +179,7 @@ def reader(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", help="the network, as read_parameters takes it")
     parser.add_argument("--blocks", type=int, required=True)
+    parser.add_argument("--activation", choices=("relu", "silu"), required=True)
     parser.add_argument("--simulations", type=int, required=True)
     parser.add_argument("--max-considered", type=int, required=True)
     parser.add_argument("--games", type=int, required=True)
@@ -189,7 +193,7 @@ def main() -> None:
     options = reader(__doc__).parse_args()
     env = pgx.make("connect_four")
     key, games_key = jax.random.split(jax.random.PRNGKey(options.seed))
-    parameters = read_parameters(options.weights, options.blocks)
+    parameters = read_parameters(options.weights, options.blocks, options.activation)
     ply = make_ply(env, options.simulations, options.max_considered)
     states = spread_out(env, options.games, games_key)
     states, _ = jax.block_until_ready(ply(parameters, states, key))

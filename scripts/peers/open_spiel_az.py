@@ -96,7 +96,7 @@ def main() -> None:
     options = reader(__doc__).parse_args()
     game = pyspiel.load_game("connect_four")
     rng = np.random.RandomState(options.seed)
-    model = Model(read_parameters(options.weights, options.blocks))
+    model = Model(read_parameters(options.weights, options.blocks, options.activation))
     bot = make_bot(game, model, options.simulations, rng)
     state = game.new_initial_state()
     for move in options.probe:

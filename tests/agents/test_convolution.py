@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agents.networks.convolution import BoardConvolution, _fusable, activated
+from agents.networks.convolution import ACTIVATIONS, BoardConvolution, _fusable, activated
 from agents.networks.layers import fold_normalisation, normalised
 
 
@@ -26,19 +26,25 @@ def trained(normalisation: str) -> nn.Module:
 
 @pytest.mark.parametrize("normalisation", ["none", "batch"])
 @pytest.mark.parametrize("with_residual", [False, True])
-def test_one_call_gives_the_same_bits(normalisation: str, with_residual: bool) -> None:
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+def test_one_call_gives_the_same_numbers(normalisation: str, with_residual: bool, activation: str) -> None:
     layer, board = trained(normalisation), planes(7, 5, 6, 7)
     residual = planes(7, 12, 6, 7, seed=1) if with_residual else None
     expected = layer(board) if residual is None else layer(board) + residual
     with torch.no_grad():
         assert _fusable(layer, board) is not None
-        assert torch.equal(activated(layer, board, residual), expected.relu())
+        found = activated(layer, board, residual, activation)
+    if activation == "relu":  # to the bit
+        assert torch.equal(found, expected.relu())
+    else:
+        torch.testing.assert_close(found, ACTIVATIONS[activation][0](expected))
 
 
-def test_with_gradients_nothing_is_overwritten() -> None:
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+def test_with_gradients_nothing_is_overwritten(activation: str) -> None:
     layer, board, residual = BoardConvolution(5, 12), planes(3, 5, 4, 4), planes(3, 12, 4, 4, seed=1)
     before = residual.clone()
-    activated(layer, board, residual).sum().backward()
+    activated(layer, board, residual, activation).sum().backward()
     assert torch.equal(residual, before)
     assert layer.weight.grad is not None
     assert layer.weight.grad.abs().sum() > 0

@@ -15,6 +15,7 @@ from games import Game, UnknownNameError
 CONFIGS = {
     "resnet": NetworkConfig(blocks=2, channels=16),
     "resnet-batch": NetworkConfig(blocks=2, channels=16, normalisation="batch"),
+    "resnet-silu": NetworkConfig(blocks=2, channels=16, activation="silu"),
     "mlp-batch": NetworkConfig(backbone="mlp", hidden=(32, 32), normalisation="batch"),
 }
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]

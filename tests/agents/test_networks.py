@@ -31,6 +31,7 @@ CONFIGS = {
     "mlp-batch": NetworkConfig(backbone="mlp", hidden=(64, 64), normalisation="batch"),
     "resnet": NetworkConfig(blocks=2, channels=8),
     "resnet-batch": NetworkConfig(blocks=2, channels=8, normalisation="batch"),
+    "resnet-silu": NetworkConfig(blocks=2, channels=8, activation="silu"),
 }
 
 
@@ -158,7 +159,7 @@ def test_a_new_backbone_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("backbone", "resnt"), ("backbone", 3), ("normalisation", "layer")],
+    [("backbone", "resnt"), ("backbone", 3), ("normalisation", "layer"), ("activation", "tanh")],
 )
 def test_unknown_names_are_refused(field: str, value: object) -> None:
     with pytest.raises(UnknownNameError, match=f"Unknown {field} .*Accepted: "):
