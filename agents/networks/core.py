@@ -43,8 +43,8 @@ class NetworkConfig:
         channels: planes in the tower (resnet), or of the first convolution (alexnet_small).
         hidden: widths of the hidden layers, first to last (mlp), or of the two fully connected ones (alexnet_small).
         normalisation: ``"none"`` or ``"batch"``; batch normalisation costs nothing at inference, where it is folded.
-        activation: what the tower's layers pass through (resnet): ``"relu"``, or ``"silu"``, of which a step takes a
-            tenth longer and teaches more.
+        activation: what the tower's layers pass through (resnet): ``"relu"``, or ``"silu"``, of which a step takes
+            longer and teaches more.
         policy_channels: planes that the policy head reads, where the features are planes.
         value_channels: planes that the value head reads, where the features are planes.
         value_hidden: width of the value head's hidden layer.

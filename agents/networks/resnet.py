@@ -19,7 +19,7 @@ class ResidualBlock(nn.Module):
     nothing but two convolutions. With batch normalisation the zero goes into the last scale (Goyal et al., 2017).
     """
 
-    def __init__(self, channels: int, blocks: int, normalisation: str, activation: str = "relu") -> None:
+    def __init__(self, channels: int, blocks: int, normalisation: str, activation: str) -> None:
         super().__init__()
         gain = blocks**-0.5 if normalisation == "none" else 1.0
         self.conv1 = normalised(BoardConvolution(channels, channels), normalisation, gain=gain)
@@ -40,7 +40,7 @@ class ResNet(nn.Module):
         blocks: int,
         channels: int,
         normalisation: str,
-        activation: str = "relu",
+        activation: str,
     ) -> None:
         super().__init__()
         planes, height, width = observation_shape
