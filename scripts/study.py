@@ -307,8 +307,8 @@ def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
         "the network's value says who. In brackets the difference to the base's mean, ± its standard error, which "
         "comes from how far the base's own runs lie apart; of the base itself that distance, as a standard "
         "deviation. Steps: of learning, in that time. So short a run says how fast a setting learns and not how far it "
-        "gets; docs/log.md has longer ones. The arm whose rate falls late and the base beside it are newer than the "
-        "others and were shown who began (docs/log.md, 2026-11-30).",
+        "gets; docs/log.md has longer ones. The arms whose rate falls late, with SiLU and with a weight decay of 0.1, "
+        "and one of the base's runs, are newer than the others and were shown who began (docs/log.md, 2026-11-30).",
         "",
         "| factor | arm | runs | steps | raw kept | raw best | kept | best | value | eight |",
         "|---|---|---:|---:|---|---|---|---|---|---|",
