@@ -126,6 +126,7 @@ class Rehearsal(Training):
         super().__init__(config, run, reporter, functools.partial(IdleWorker, portion, seconds))
         self.found: dict[str, float] = {}
         self._warm_since, self._warm = 0.0, (0.0, 0.0)
+        self._learns = learns
         if not learns:
             self.learner.step = self._step_for_nothing
 
@@ -144,6 +145,8 @@ class Rehearsal(Training):
         if not self._warm_since:
             raise ArenaError("The time was over before there was enough to learn from; give more --seconds.")
         elapsed, spent = time.monotonic() - self._warm_since, self.stopwatch.take()
+        if not self._learns:
+            spent.pop("learning", None)  # another process had the core in the middle of a step that takes no time
         self.found = {part: 100 * spent.get(part, 0.0) / elapsed for part in PARTS}
         # Workers run ahead of a slow learner for a while before they are told to wait; a fast one catches up at first.
         self.found["positions"] = (

@@ -47,10 +47,8 @@ def test_the_loop_runs_with_idle_workers_and_is_written_up(
     monkeypatch.setattr(Learner, "step", counted_step)
     monkeypatch.setattr(scaling, "rehearse", counted_rehearse)
     scaling.main(small(network, tmp_path))
-    # A free learner computes nothing. Its share of the time may still be seen: another process can have the core in the
-    # middle of a step of nothing.
     assert computed[True] > 0
-    assert computed[False] == 0
+    assert computed[False] == 0  # a free learner computes nothing
     written = (tmp_path / "scaling.md").read_text()
     assert "**The workers are simulated**" in written
     rows = re.findall(r"\| (real|free) \| 2 \| ([\d,]+) \| (\d+)% \|(.*)\|", written)
@@ -60,8 +58,7 @@ def test_the_loop_runs_with_idle_workers_and_is_written_up(
         parts = [int(cell.rstrip(" %")) for cell in shares.split("|")]
         assert len(parts) == len(PARTS)
         assert 0 <= sum(parts) <= 101  # of the driver's time
-    real, free = (int(row[3].split("|")[0].rstrip(" %")) for row in rows)
-    assert free < real  # the time that it takes
+    assert int(rows[1][3].split("|")[0].rstrip(" %")) == 0  # a free learner learns in no time
     assert len(re.findall(r"^\| (4|16) \| [\d.]+ \| [\d.]+ \|$", written, flags=re.MULTILINE)) == 2
     assert (tmp_path / "scaling.svg").stat().st_size > 10_000
 
