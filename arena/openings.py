@@ -11,6 +11,7 @@ import numpy as np
 from agents.core import Array, value_for_player
 from agents.search import shaped_returns
 from arena.adjudication import Adjudication, Adjudicator
+from arena.arrays import replayed
 from arena.records import Trajectory
 from games import Game, sample_legal
 
@@ -94,27 +95,29 @@ class RandomOpenings:
         return min(int(np.searchsorted(ends, self._rng.random() * ends[-1], side="right")), len(ends) - 1)
 
 
-def regrets(game: Game, trajectory: Trajectory, length_weight: float) -> Array:
-    """How wrong the search was before each move of a game: float64 ``[T]``, the squared difference of its value and of
-    what the game came to, both shaped by ``length_weight``; 0 where nobody searched. A game that was cut or given up
-    came to what was expected last.
+def regrets(game: Game, trajectories: Sequence[Trajectory], length_weight: float) -> list[Array]:
+    """How wrong the search was before each move of each of these games: float64 ``[T]``, the squared difference of its
+    value and of what the game came to, both shaped by ``length_weight``; 0 where nobody searched. A game that was cut
+    or given up came to what was expected last.
 
     Games that begin where it was most wrong teach more than those that begin anywhere (Tsai et al., "Regret-Guided
     Search Control for Efficient Learning in AlphaZero", 2026, where a network learns to predict it).
     """
-    seen_by_first = value_for_player(trajectory.root_values.astype(np.float64), _movers(game, trajectory), 0)
-    result = seen_by_first[-1]
-    if trajectory.terminated:
-        length = np.array([len(trajectory.moves)])
-        result = shaped_returns(trajectory.returns[None], length, game.spec.max_plies, length_weight)[0, 0]
-    return np.nan_to_num((seen_by_first - result) ** 2)
+    lengths = np.array([len(trajectory.moves) for trajectory in trajectories])
+    returns = np.stack([trajectory.returns for trajectory in trajectories])
+    shaped = shaped_returns(returns, lengths, game.spec.max_plies, length_weight)
+    found = []
+    for trajectory, movers, (result, *_) in zip(trajectories, _movers(game, trajectories), shaped, strict=True):
+        seen_by_first = value_for_player(trajectory.root_values.astype(np.float64), movers, 0)
+        found.append(np.nan_to_num((seen_by_first - (result if trajectory.terminated else seen_by_first[-1])) ** 2))
+    return found
 
 
 def given_up(game: Game, trajectory: Trajectory, rules: Adjudication) -> int | None:
     """The seat that would have won a game, played to its end, by ``rules`` before; None = nobody."""
     adjudicator = Adjudicator(rules, 1, game.spec.max_plies)
     slot = np.zeros(1, np.int64)
-    expected = zip(_movers(game, trajectory), trajectory.root_values, strict=True)
+    expected = zip(_movers(game, [trajectory])[0], trajectory.root_values, strict=True)
     for ply, (mover, value) in enumerate(expected, start=1):
         ends = adjudicator.ends(slot, np.array([mover]), np.array([value]), np.array([ply]))
         if ends and ply < len(trajectory.moves):
@@ -122,13 +125,14 @@ def given_up(game: Game, trajectory: Trajectory, rules: Adjudication) -> int | N
     return None
 
 
-def _movers(game: Game, trajectory: Trajectory) -> Array:
-    """Who made each move of a game: ``[T]``."""
-    state, movers = game.init(1), np.zeros(len(trajectory.moves), np.int64)
-    for ply, move in enumerate(trajectory.moves):
-        movers[ply] = state["to_play"][0]
-        game.step_unchecked(state, np.array([move], np.int64))
-    return movers
+def _movers(game: Game, trajectories: Sequence[Trajectory]) -> list[Array]:
+    """Who made each move of each game: int8 ``[T]``."""
+    moves = np.concatenate([trajectory.moves for trajectory in trajectories])
+    lengths = np.array([len(trajectory.moves) for trajectory in trajectories])
+    ends, movers = np.cumsum(lengths), np.zeros(len(moves), np.int8)
+    for plies, states in replayed(game, moves, ends - lengths, lengths):
+        movers[plies] = states["to_play"]
+    return np.split(movers, ends[:-1])
 
 
 def random_openings(

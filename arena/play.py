@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,8 @@ from games import ArenaError, EndReason, Game, IllegalActionError
 Array = np.ndarray
 
 _NO_VERSION = np.iinfo(np.int64).max
+_AHEAD = 8
+"""One game for so many slots is made ready with those that are needed now."""
 _RECORDED = ("active", "plies", "seats", "oldest", "moves", "root_values")
 _RECORDED += ("policy_lengths", "policy_sizes", "policy_actions", "policy_weights")
 
@@ -65,6 +69,8 @@ class GamePool:
         self._longest = np.zeros(slots, np.int32)
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
+        # The next games and where they begin: many openings are played as fast as one.
+        self._opened: deque[tuple[Pairing, np.void]] = deque()
         self._stopped: dict[int, tuple[int, EndReason, str]] = {}  # by slot: winner or -1, how and why
         self._states = game.init(slots)
         self._active = np.zeros(slots, bool)
@@ -86,7 +92,7 @@ class GamePool:
     @property
     def done(self) -> bool:
         """No game is in flight and none is left to start."""
-        return self._exhausted and not self._active.any()
+        return self._exhausted and not self._opened and not self._active.any()
 
     def advance(self) -> list[Trajectory]:
         """Starts games in free slots, plays the moves that are ready, and returns the games that ended, in slot order.
@@ -180,52 +186,68 @@ class GamePool:
         return not (pairing.to_the_end or self._states["terminated"][slot])
 
     def _play(self, slots: Array, actions: Array) -> None:
-        """Checks and plays one move in each of ``slots``, with nothing to learn from it yet."""
+        """Checks and plays one move in each of ``slots``."""
         states = self._states[slots]
         self._game.step(states, actions)
         self._states[slots] = states
         plies = self._plies[slots]
-        columns = plies.max() + 1
-        self._moves = _widened(self._moves, columns)
-        self._root_values = _widened(self._root_values, columns)
-        self._policy_lengths = _widened(self._policy_lengths, columns)
+        self._make_columns(int(plies.max()) + 1)
         self._moves[slots, plies] = actions
-        self._root_values[slots, plies] = np.nan
-        self._policy_lengths[slots, plies] = 0
         self._plies[slots] = plies + 1
 
+    def _make_columns(self, plies: int) -> None:
+        self._moves = _widened(self._moves, plies)
+        self._root_values = _widened(self._root_values, plies)
+        self._policy_lengths = _widened(self._policy_lengths, plies)
+
     def _refill(self) -> None:
-        started: list[tuple[int, Pairing]] = []
-        for slot in np.flatnonzero(~self._active):
-            if self._exhausted or (pairing := next(self._pairings, None)) is None:
-                self._exhausted = True
-                break
-            if len(pairing.seats) != self._game.spec.num_players:
-                raise ValueError(f"{pairing} must seat {self._game.spec.num_players} players.")
-            started.append((int(slot), pairing))
-        if not started:
+        free = np.flatnonzero(~self._active)
+        if len(free) > len(self._opened) and not self._exhausted:
+            self._open(max(len(free) - len(self._opened), len(self._active) // _AHEAD))
+        slots = free[: len(self._opened)]
+        if not len(slots):
             return
-        slots = np.array([slot for slot, _ in started])
         for agent in self._forgetting:
             agent.forget(slots)
-        self._states[slots] = self._game.init(len(slots))
         self._active[slots], self._oldest[slots] = True, _NO_VERSION
-        self._plies[slots] = self._policy_sizes[slots] = 0
+        self._policy_sizes[slots] = 0
         if self._adjudicator is not None:
             self._adjudicator.start(slots)
-        for slot, pairing in started:
-            self._in_flight[slot], self._seats[slot] = pairing, pairing.seats
-            self._longest[slot] = self._limit(pairing)
-            if pairing.start:
-                self._states[slot] = self._game.parse_state(pairing.start)[0]
+        for slot in slots.tolist():
+            pairing, state = self._opened.popleft()
+            plies = len(pairing.opening)
+            self._in_flight[slot], self._seats[slot], self._states[slot] = pairing, pairing.seats, state
+            self._longest[slot], self._plies[slot] = self._limit(pairing), plies
+            self._make_columns(plies)
+            self._moves[slot, :plies] = pairing.opening
+            self._root_values[slot, :plies] = np.nan
+            self._policy_lengths[slot, :plies] = 0
             if self._streams is not None:
                 self._streams.start(slot, pairing.seed)
-        for ply in range(max(len(pairing.opening) for _, pairing in started)):
-            opened = [(slot, pairing.opening[ply]) for slot, pairing in started if len(pairing.opening) > ply]
+
+    def _open(self, count: int) -> None:
+        """Takes up to ``count`` games more and plays their openings."""
+        pairings = list(itertools.islice(self._pairings, count))
+        self._exhausted = len(pairings) < count
+        self._opened.extend(zip(pairings, self._after_openings(pairings), strict=True))
+
+    def _after_openings(self, pairings: Sequence[Pairing]) -> Array:
+        """The states ``[B]`` in which somebody has to choose."""
+        states = self._game.init(len(pairings))
+        for row, pairing in enumerate(pairings):
+            if len(pairing.seats) != self._game.spec.num_players:
+                raise ValueError(f"{pairing} must seat {self._game.spec.num_players} players.")
+            if pairing.start:
+                states[row] = self._game.parse_state(pairing.start)[0]
+        for ply in range(max((len(pairing.opening) for pairing in pairings), default=0)):
+            rows = np.array([row for row, pairing in enumerate(pairings) if len(pairing.opening) > ply])
+            after = states[rows]
             try:
-                self._play(np.array([slot for slot, _ in opened]), np.array([action for _, action in opened]))
+                self._game.step(after, [pairings[row].opening[ply] for row in rows])
             except IllegalActionError as error:
                 raise IllegalActionError(f"An opening holds an illegal move: {error}") from None
+            states[rows] = after
+        return states
 
     def _limit(self, pairing: Pairing) -> int:
         return min(self._max_plies, pairing.max_plies or self._max_plies)
@@ -265,6 +287,7 @@ class GamePool:
             "weights_version": self.weights_version,
             "rng": self._rng.bit_generator.state,
             "in_flight": [p and dataclasses.astuple(p) for p in self._in_flight],
+            "opened": [dataclasses.astuple(pairing) for pairing, _ in self._opened],
         }
         arrays = {name: getattr(self, f"_{name}").copy() for name in _RECORDED}
         if self._adjudicator is not None:
@@ -281,7 +304,9 @@ class GamePool:
             raise ResumeError(f"The saved games are {saved}, not {self._identity()}: resume with the same settings.")
         self._exhausted, self.weights_version = facts["exhausted"], facts["weights_version"]
         self._rng.bit_generator.state = facts["rng"]
-        self._in_flight = [p and Pairing(p[0], tuple(p[1]), tuple(p[2]), *p[3:]) for p in facts["in_flight"]]
+        self._in_flight = [p and _pairing(p) for p in facts["in_flight"]]
+        opened = [_pairing(p) for p in facts.get("opened", ())]  # of runs from before it was, there are none
+        self._opened = deque(zip(opened, self._after_openings(opened), strict=True))
         self._states = state["states"].view(self._game.dtype).copy()
         self._longest[:] = [self._limit(pairing) if pairing else 0 for pairing in self._in_flight]
         for name in _RECORDED:
@@ -294,6 +319,10 @@ class GamePool:
         self._thinking[:] = False
         for agent in self._agents:
             agent.reset()
+
+
+def _pairing(saved: Sequence[Any]) -> Pairing:
+    return Pairing(saved[0], tuple(saved[1]), tuple(saved[2]), *saved[3:])
 
 
 def _widened(rows: Array, columns: int) -> Array:

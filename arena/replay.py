@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.search import shaped_returns
-from arena.arrays import normalised, spread
+from arena.arrays import longest_first, normalised, replayed, spread
 from arena.records import SampleBatch
 from arena.shards import Shard
 from games import ArenaError, Game, start_symmetries
@@ -276,7 +276,7 @@ class Replay:
             played.append(plies)
         searched = ~np.isnan(shard.root_values)
         own = np.where(searched, shard.root_values, 0) * sign
-        order = _longest_first(shard)
+        order = longest_first(shard.lengths)
         lengths = shard.lengths[order].astype(np.int64)
         shaped = shaped_returns(shard.returns[order], lengths, self._game.spec.max_plies, self._length_weight)
         ended_early = ~shard.terminated[order]
@@ -290,17 +290,8 @@ class Replay:
         return targets * sign
 
     def _played(self, shard: Shard, moves: Array) -> Iterator[tuple[Array, Array]]:
-        """Plays the games of a shard with ``moves`` ``[T]``, all at once: of each ply from the first on, where in the
-        shard it is found for every game that is not over, the longest first, and their states."""
-        order = _longest_first(shard)
-        lengths = shard.lengths[order].astype(np.int64)
-        starts = (np.cumsum(shard.lengths, dtype=np.int64) - shard.lengths)[order]
-        states = self._game.init(len(lengths))
-        depths = np.arange(lengths.max(initial=0))
-        for depth, count in zip(depths, np.searchsorted(-lengths, -depths, side="left"), strict=True):
-            plies = starts[:count] + depth
-            yield plies, states[:count]
-            self._game.step_unchecked(states[:count], moves[plies].astype(np.int64))
+        """The games of a shard ``replayed`` with ``moves`` ``[T]``."""
+        return replayed(self._game, moves, np.cumsum(shard.lengths, dtype=np.int64) - shard.lengths, shard.lengths)
 
     # ---- stopping and going on ---------------------------------------------------------------------------------
 
@@ -328,11 +319,6 @@ class _Drawable(NamedTuple):
     position: Array
     value_target: Array
     weight_ends: Array
-
-
-def _longest_first(shard: Shard) -> Array:
-    """The order of its games in which those that go on after any ply are a prefix."""
-    return np.argsort(-shard.lengths, kind="stable")
 
 
 class _Column:

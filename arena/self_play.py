@@ -20,6 +20,8 @@ from arena.shards import Shard
 from games import ArenaError, EndReason, Game
 
 _RESIGN_PLIES = 2
+_REMEMBERED_AT_ONCE = 32
+"""Games that end are remembered together, because the cost is in the calls and not in the games."""
 _LEAST_WEIGHT = 0.02
 """Of any ply when games branch where the search was wrong: about that of a value that is off by a seventh."""
 
@@ -202,18 +204,20 @@ class SelfPlay:
         configuration's ``shard_positions``), and returns those games. Games in flight go on in the next call."""
         wanted = self._config.shard_positions if num_positions is None else num_positions
         started, search_before = time.perf_counter(), dataclasses.replace(self._search.stats)
-        finished, positions = [], 0
+        finished, remembered, positions = [], 0, 0
         played_on = resigned_wrongly = 0
         while positions < wanted:
+            if len(finished) - remembered >= _REMEMBERED_AT_ONCE:
+                self._remember(finished[remembered:])
+                remembered = len(finished)
             for trajectory in self._pool.advance():
                 finished.append(trajectory)
-                if self._config.branch_fraction:
-                    self._pairings.remember(trajectory, self._branch_weights(trajectory))
                 positions += int(np.count_nonzero(trajectory.policy_lengths))
                 if self._giving_up and trajectory.pairing.to_the_end and trajectory.terminated:
                     winner = given_up(self._game, trajectory, self._giving_up)
                     played_on += winner is not None
                     resigned_wrongly += winner is not None and trajectory.returns[winner] <= 0
+        self._remember(finished[remembered:])
         shard = Shard.from_trajectories(self._game.spec, finished)
         self.stats = SelfPlayStats(
             search=self._search.stats.since(search_before),
@@ -230,11 +234,17 @@ class SelfPlay:
         )
         return shard
 
-    def _branch_weights(self, trajectory: Trajectory) -> Array:
-        """How much each ply ``[T]`` of a finished game is to be begun from again."""
+    def _remember(self, finished: Sequence[Trajectory]) -> None:
+        """Lets later games branch from these, at each ply as often as it is to be begun from again."""
+        if not (self._config.branch_fraction and finished):
+            return
         if self._config.branch_regret:
-            return (_LEAST_WEIGHT + regrets(self._game, trajectory, self._length_weight)).round(4)
-        return np.full(len(trajectory.moves), 1 / len(trajectory.moves))  # every game alike, whatever its length
+            found = regrets(self._game, finished, self._length_weight)
+            weights = [(_LEAST_WEIGHT + regret).round(4) for regret in found]
+        else:  # every game alike, whatever its length
+            weights = [np.full(len(trajectory.moves), 1 / len(trajectory.moves)) for trajectory in finished]
+        for trajectory, weight in zip(finished, weights, strict=True):
+            self._pairings.remember(trajectory, weight)
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and JSON-able dicts from which ``restore``, given the same weights, goes on as this worker will.

@@ -18,6 +18,7 @@ import numpy as np
 
 import games
 from agents.histories import FIRST_ACTION, START, as_seen
+from arena.arrays import longest_first, replayed
 from arena.datasets.cache import Arrays, cached, find_files
 from arena.datasets.core import HELD_OUT, SPLITS, Answers, Dataset, DatasetError, SequenceBatch, Source
 from arena.records import SampleBatch
@@ -198,14 +199,10 @@ def _replay(game: Game, moves: Array, lengths: Array) -> tuple[Array, Array]:
     """The mover (int8) and the hash (uint64) of the position before each of ``moves``."""
     movers, hashes = np.zeros(len(moves), np.int8), np.zeros(len(moves), np.uint64)
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    for chunk in np.array_split(np.argsort(-lengths, kind="stable"), max(1, len(lengths) // 8192)):
-        states = game.init(len(chunk))
-        going_on = np.searchsorted(-lengths[chunk], -np.arange(int(lengths[chunk].max(initial=0))), side="left")
-        for ply, count in enumerate(going_on):
-            here = starts[chunk[:count]] + ply
-            movers[here] = states["to_play"][:count]
-            hashes[here] = game.hash(states[:count])
-            game.step_unchecked(states[:count], moves[here].astype(np.int64))
+    for chunk in np.array_split(longest_first(lengths), max(1, len(lengths) // 8192)):
+        for here, states in replayed(game, moves, starts[chunk], lengths[chunk]):
+            movers[here] = states["to_play"]
+            hashes[here] = game.hash(states)
     return movers, hashes
 
 

@@ -109,14 +109,18 @@ def test_stop_and_restore_equals_never_stopping(name: str) -> None:
         return (Pairing(i, (0, 1), opening=(i % 7,) * (i % 3 == 0)) for i in itertools.count())
 
     def make_pool(source: Any, seed: int) -> GamePool:
-        return GamePool(game, [NoisyAgent(game), NoisyAgent(game)], source, 11, np.random.default_rng(seed))
+        return GamePool(game, [NoisyAgent(game), NoisyAgent(game)], source, 25, np.random.default_rng(seed))
 
     source = fresh_pairings()
     straight = make_pool(source, 5)
     first = [t for _ in range(50) for t in straight.advance()]
+    while not straight._opened:  # games that were made ready are to be saved too
+        first += straight.advance()
     straight.weights_version = 3
     state = through_a_file(straight.state())
-    started = int(max(p[0] for p in state["pool"]["in_flight"] if p) + 1)
+    taken = [p[0] for p in (*state["pool"]["in_flight"], *state["pool"]["opened"]) if p]
+    started = max(taken) + 1
+    assert len(state["pool"]["opened"]) == len(straight._opened) > 0
     rest = [t for _ in range(50) for t in straight.advance()]
     resumed = make_pool(itertools.islice(fresh_pairings(), started, None), 99)
     resumed.restore(state)
@@ -263,7 +267,7 @@ def test_games_are_left_where_they_are_wanted() -> None:
 @pytest.mark.parametrize("length_weight", [0.0, 0.3])
 def test_regret_is_how_far_the_search_was_from_the_result(length_weight: float) -> None:
     game = games.make("tic_tac_toe")
-    (played, *_) = noisy_games(game, 1, opening=(0, 3, 1, 4))
+    played, other = noisy_games(game, 2, opening=(0, 3, 1, 4))
     values = np.linspace(-1, 1, len(played.moves)).astype(np.float32)
     values[:4] = np.nan
     for returns in ([1.0, -1.0], [0.0, 0.0]):
@@ -272,13 +276,13 @@ def test_regret_is_how_far_the_search_was_from_the_result(length_weight: float) 
         )
         shrink = 1 - length_weight * len(played.moves) / game.spec.max_plies
         expected = [0.0] * 4 + [(values[ply] - shrink * returns[ply % 2]) ** 2 for ply in range(4, len(played.moves))]
-        np.testing.assert_allclose(regrets(game, ended, length_weight), expected, atol=1e-6)
+        np.testing.assert_allclose(regrets(game, [other, ended], length_weight)[1], expected, atol=1e-6)
         cut = dataclasses.replace(ended, terminated=False, end_reason=EndReason.TRUNCATED)
         last = len(values) - 1
         expected = [0.0] * 4 + [
             (values[ply] - values[last] * (-1) ** (last - ply)) ** 2 for ply in range(4, len(values))
         ]
-        np.testing.assert_allclose(regrets(game, cut, length_weight), expected, atol=1e-6)
+        np.testing.assert_allclose(regrets(game, [cut, other], length_weight)[0], expected, atol=1e-6)
 
 
 def test_branches_follow_a_past_game_and_then_leave_it_at_random() -> None:
