@@ -23,6 +23,7 @@ from agents.networks.core import Classifier, NetworkConfig, PolicyValueNetwork, 
 from agents.networks.equivariant import made_plain, make_equivariant, take_weights
 from agents.networks.heads import OutcomeHead, answering_layers
 from agents.pictures import PictureSpec
+from arena.machine import keep_freed_memory
 from arena.muon import Muon
 from arena.records import SampleBatch
 from games import ArenaError, GameSpec
@@ -96,6 +97,7 @@ class Trainer(abc.ABC, Generic[NetworkT, BatchT]):
         threads: int = 1,
     ) -> None:
         torch.set_num_threads(threads)
+        keep_freed_memory()
         self.config = config
         self.network_config = network_config
         self.spec = spec

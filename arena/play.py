@@ -152,7 +152,8 @@ class GamePool:
 
     def _over(self) -> Array:
         over = self._states["terminated"] | (self._plies >= self._longest)
-        over[list(self._stopped)] = True
+        if self._stopped:
+            over[list(self._stopped)] = True
         return over
 
     def _record(self, agent: Agent, slots: Array, result: SearchResult) -> None:

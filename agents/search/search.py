@@ -228,15 +228,15 @@ class Search:
         """All the randomness of the searches of ``states`` ``[B]``: their budgets, root noise, and draws of moves."""
         if states["terminated"].any():
             raise ValueError(f"{self._game.spec.name}: cannot search a game that is over.")
-        config, mask = self.config, self._game.legal_action_mask(states)
+        config, shape = self.config, (len(states), self._game.spec.num_actions)
         is_full = np.ones(len(states), dtype=bool)
         if config.fast_simulations:
             is_full = rng.random(len(states)) < config.full_probability
-        noise = np.zeros(mask.shape)
+        noise = np.zeros(shape)
         if config.add_noise and config.policy == "gumbel":
-            noise = rng.gumbel(size=mask.shape)
+            noise = rng.gumbel(size=shape)
         elif config.add_noise:
-            gamma = rng.standard_gamma(config.dirichlet_alpha, size=mask.shape) * mask
+            gamma = rng.standard_gamma(config.dirichlet_alpha, size=shape) * self._game.legal_action_mask(states)
             noise = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-30)
         if config.noise_plies is not None:
             noise[states["ply"] >= config.noise_plies] = 0.0
