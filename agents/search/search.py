@@ -439,8 +439,9 @@ class Search:
         with self.stats.timing("network"):
             evaluation = answer()
         masks = np.concatenate(batch.masks)
-        logits = evaluation.prior_logits[masks].astype(np.float32, copy=False)
-        starts = np.concatenate([[0], np.cumsum(masks.sum(axis=1))])
+        legal = np.flatnonzero(masks)
+        logits = evaluation.prior_logits.ravel()[legal].astype(np.float32, copy=False)
+        starts = np.searchsorted(legal, masks.shape[1] * np.arange(len(masks) + 1))
         values = evaluation.value.astype(np.float32, copy=False)
         if self._cache is not None:
             self._cache.store(np.concatenate(batch.keys), logits, starts, values)
