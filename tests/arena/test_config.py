@@ -51,6 +51,15 @@ def test_unknown_game_names_the_nearest() -> None:
         preset("conect_four")
 
 
+@pytest.mark.parametrize(("units", "shape"), [(True, (5, 64)), (False, (3, 32))])
+def test_matrix_units_are_given_a_larger_network(
+    monkeypatch: pytest.MonkeyPatch, units: bool, shape: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("arena.config.has_matrix_units", lambda: units)
+    network = preset("connect_four").network
+    assert (network.blocks, network.channels) == shape
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
