@@ -3,8 +3,9 @@
     python -m scripts.benchmark                               # Connect Four, an untrained network, OpenSpiel's rules
     python -m scripts.benchmark --checkpoint runs/c4 --peers  # a trained one, with mctx + pgx and OpenSpiel's AlphaZero
 
-What is measured and how is told in arena/benchmark.py. The peers play with the same weights, the same number of
-simulations and, where they can, the same number of games at once, in turn with us on the same core.
+What is measured and how is told in arena/benchmark.py. The peers play with the same weights (OpenSpiel's AlphaZero as
+it comes: with a network of the same shape), the same number of simulations and, where they can, the same number of
+games at once, in turn with us on the same core.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Options(Benchmark):
     """Measures the arena's speed on one core, beside other projects."""
 
     peers: bool = False
-    """Also measure mctx + pgx and OpenSpiel's Python AlphaZero (Connect Four, ResNet), in a virtual environment of its
-    own that is made if need be."""
+    """Also measure mctx + pgx and OpenSpiel's Python AlphaZero (Connect Four, ResNet), in a virtual environment that is
+    made for them if need be."""
     peers_directory: Path = Path(".peers")
     """Where that environment is or will be."""
 

@@ -16,7 +16,12 @@ from agents.networks import NetworkConfig, PolicyValueNetwork, fold_normalisatio
 from games import ArenaError
 
 HERE = Path(__file__).resolve().parent / "peers"
-PEERS = {"mctx + pgx": "mctx_pgx.py", "OpenSpiel's Python AlphaZero": "open_spiel_az.py"}
+PEERS = {
+    "mctx + pgx": ["mctx_pgx.py"],
+    "OpenSpiel's Python AlphaZero": ["open_spiel_az.py"],
+    "OpenSpiel's search on our network, compiled": ["open_spiel_az.py", "--our-network"],
+}
+"""Which program each is, and what tells it apart."""
 PROBE_MOVES = (3, 3, 2)
 
 
@@ -32,7 +37,9 @@ def make_environment(directory: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
     missing = subprocess.run(
-        [str(python), "-c", "import mctx, pgx, pyspiel"], capture_output=True, check=False
+        [str(python), "-c", "import flax, mctx, optax, orbax.checkpoint, pgx, pyspiel"],
+        capture_output=True,
+        check=False,
     ).returncode
     if missing and subprocess.run(pip, check=False).returncode:
         raise ArenaError(f"The peers could not be installed into {directory}; leave --peers out to go on without.")
@@ -40,20 +47,20 @@ def make_environment(directory: Path) -> Path:
 
 
 class Peer:
-    """One of ``PEERS`` playing Connect Four with our weights, in a process of its own; see the files in ``peers/``.
+    """One of ``PEERS`` playing Connect Four, in a process of its own; see the files in ``peers/``.
 
     Args:
         name: which.
         python: of the environment it runs in.
         scratch: an empty directory for the weights.
-        network: its weights; a ResNet for Connect Four.
+        network: the weights it plays with, or whose shape it takes; a ResNet for Connect Four.
         config: of ``network``.
         num_games: how many it plays at once.
         simulations: per move.
         max_considered: root moves that sequential halving starts with.
 
     Raises:
-        ArenaError: another kind of network, or the peer does not start, or computes something else than our network.
+        ArenaError: another kind of network, or the peer does not start, or has our network and computes something else.
     """
 
     def __init__(
@@ -73,7 +80,8 @@ class Peer:
         weights = scratch / "weights.npz"
         tensors = [tensor.numpy() for tensor in fold_normalisation(network).state_dict().values()]
         np.savez(weights, **{str(index): array for index, array in enumerate(tensors)})
-        command = [str(python), str(HERE / PEERS[name]), str(weights), "--blocks", str(config.blocks)]
+        program, *flags = PEERS[name]
+        command = [str(python), str(HERE / program), *flags, str(weights), "--blocks", str(config.blocks)]
         command += ["--activation", config.activation]
         command += ["--simulations", str(simulations), "--max-considered", str(max_considered)]
         command += ["--games", str(num_games), "--probe", *map(str, PROBE_MOVES)]
@@ -82,7 +90,8 @@ class Peer:
         hello = self._read()
         self.versions = ", ".join(f"{name} {version}" for name, version in hello["versions"].items())
         self.peak_megabytes = 0.0
-        _check_same(network, hello)
+        if "logits" in hello:
+            _check_same(network, hello)
 
     def measure(self, seconds: float) -> dict[str, float]:
         """Lets it play for ``seconds``, while we wait."""

@@ -4,8 +4,9 @@ It runs in a virtual environment of its own (``scripts/peers/requirements.txt``)
 search is OpenSpiel's ``MCTSBot`` with its ``AlphaZeroEvaluator``, set up as its ``alpha_zero.py`` sets up self-play:
 PUCT, Dirichlet noise at the root, no tree reuse, one position through the network at a time. Its cache is emptied
 before each measurement, and as in the arena's preset four games in five begin with up to 16 random moves: otherwise it
-would play the same positions over and over, all of them in the cache. The network is the arena's ResNet in plain JAX
-with the arena's own weights, compiled for a batch of one.
+would play the same positions over and over, all of them in the cache. The network is OpenSpiel's own ResNet of as many
+blocks and channels, untrained, as its ``alpha_zero.py`` makes and asks it by default; or, with ``--our-network``, the
+arena's in plain JAX with the arena's own weights, compiled for a batch of one, which shows what their search could do.
 
 What is counted: a *simulation* is one descent from the root, as everywhere.
 
@@ -28,13 +29,22 @@ import jax.numpy as jnp
 import numpy as np
 import pyspiel
 from open_spiel.python.algorithms import mcts
+from open_spiel.python.algorithms.alpha_zero import model_nnx
 from open_spiel.python.algorithms.alpha_zero.evaluator import AlphaZeroEvaluator
 
 UCT_C = 1.5
 TEMPERATURE_DROP = 10  # plies whose move is drawn from the visits
 
 
-class Model:
+def their_model(game, blocks: int, channels: int) -> model_nnx.Model:
+    """OpenSpiel's own network; how it would be trained does not matter here."""
+    shape, actions = game.observation_tensor_shape(), game.num_distinct_actions()
+    return model_nnx.Model.build_model(
+        "resnet", shape, actions, nn_width=channels, nn_depth=blocks, weight_decay=1e-4, learning_rate=1e-3, path=None
+    )
+
+
+class OurModel:
     """What ``AlphaZeroEvaluator`` asks: our network, on OpenSpiel's observation of one position."""
 
     def __init__(self, parameters: dict) -> None:
@@ -53,7 +63,7 @@ class Model:
         return float(value), np.asarray(policy)
 
 
-def make_bot(game, model: Model, simulations: int, rng: np.random.RandomState) -> mcts.MCTSBot:
+def make_bot(game, model, simulations: int, rng: np.random.RandomState) -> mcts.MCTSBot:
     """As ``_init_bot`` of OpenSpiel's ``alpha_zero.py``."""
     return mcts.MCTSBot(
         game,
@@ -93,18 +103,27 @@ def opening(game, rng: np.random.RandomState):
 
 def main() -> None:
     """Compiles, then answers requests until the input ends."""
-    options = reader(__doc__).parse_args()
+    parser = reader(__doc__)
+    parser.add_argument("--our-network", action="store_true")
+    options = parser.parse_args()
     game = pyspiel.load_game("connect_four")
     rng = np.random.RandomState(options.seed)
-    model = Model(read_parameters(options.weights, options.blocks, options.activation))
-    bot = make_bot(game, model, options.simulations, rng)
-    state = game.new_initial_state()
-    for move in options.probe:
-        state.apply_action(move)
-    observation, mask = np.asarray(state.observation_tensor()), np.asarray(state.legal_actions_mask())
-    value, policy = model.inference(observation, mask)
+    parameters = read_parameters(options.weights, options.blocks, options.activation)
     versions = {name: importlib.metadata.version(name) for name in ("open_spiel", "jax")}
-    print(json.dumps({"versions": versions, "logits": np.log(policy).tolist(), "value": value}), flush=True)
+    hello: dict = {"versions": versions}
+    if options.our_network:
+        model = OurModel(parameters)
+        state = game.new_initial_state()
+        for move in options.probe:
+            state.apply_action(move)
+        observation, mask = np.asarray(state.observation_tensor()), np.asarray(state.legal_actions_mask())
+        value, policy = model.inference(observation, mask)
+        hello |= {"logits": np.log(policy).tolist(), "value": value}
+    else:
+        model = their_model(game, options.blocks, channels=parameters["stem"]["weight"].shape[-1])
+    bot = make_bot(game, model, options.simulations, rng)
+    play_ply(opening(game, rng), bot, rng)  # what is compiled is compiled now
+    print(json.dumps(hello), flush=True)
 
     state = opening(game, rng)
     for line in sys.stdin:
