@@ -75,8 +75,10 @@ def make_tower(name: str, seed: int = 0) -> PolicyValueNetwork:
     torch.manual_seed(seed)
     network = build_network(TOWER, spec.observation_shape, spec.num_actions)
     make_equivariant(network, name)
+    rng = np.random.default_rng(seed)  # PyTorch's numbers are others on a processor with AVX-512
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1)
+        std = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
+        parameter.data.copy_(torch.from_numpy(rng.normal(scale=std, size=tuple(parameter.shape))))
     return network.eval()
 
 
