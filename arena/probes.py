@@ -21,7 +21,7 @@ from arena.learner import Learner
 from arena.play import play_games
 from arena.records import Pairing
 from arena.replay import Replay
-from arena.self_play import SelfPlay, SelfPlayConfig
+from arena.self_play import SelfPlay
 from arena.shards import Shard
 from games import Game, sample_legal
 
@@ -134,13 +134,14 @@ def self_play(
     games_in_flight: int,
     seconds: float,
 ) -> Probe:
-    """Whole self-play, as a training worker does it; warmed up until every game in flight has ended once."""
-    search_config = dataclasses.replace(preset(game.spec.name).search, simulations=simulations)
-    config = SelfPlayConfig(slots=games_in_flight, shard_positions=256)
+    """Whole self-play, as a training worker does it; warmed up until games of all lengths end."""
+    base = preset(game.spec.name)
+    search_config = dataclasses.replace(base.search, simulations=simulations)
+    config = dataclasses.replace(base.self_play, slots=games_in_flight, shard_positions=256)
     worker = SelfPlay(game, evaluator, search_config, config, seed=0)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     ended = 0
-    while ended < games_in_flight:
+    while ended < 2 * games_in_flight:
         ended += worker.play().num_games
 
     def probe() -> Round:
