@@ -16,9 +16,10 @@ from agents.networks import NetworkConfig, PolicyValueNetwork, fold_normalisatio
 from games import ArenaError
 
 HERE = Path(__file__).resolve().parent / "peers"
+WITH_A_NETWORK_OF_ITS_OWN = "OpenSpiel's Python AlphaZero"
 PEERS = {
     "mctx + pgx": ["mctx_pgx.py"],
-    "OpenSpiel's Python AlphaZero": ["open_spiel_az.py"],
+    WITH_A_NETWORK_OF_ITS_OWN: ["open_spiel_az.py"],
     "OpenSpiel's search on our network, compiled": ["open_spiel_az.py", "--our-network"],
 }
 """Which program each is, and what tells it apart."""
@@ -36,11 +37,8 @@ def make_environment(directory: Path) -> Path:
         print(f"installing the peers into {directory} …", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
-    missing = subprocess.run(
-        [str(python), "-c", "import flax, mctx, optax, orbax.checkpoint, pgx, pyspiel"],
-        capture_output=True,
-        check=False,
-    ).returncode
+    needed = "import mctx, pgx, pyspiel; from open_spiel.python.algorithms.alpha_zero import model_nnx"
+    missing = subprocess.run([str(python), "-c", needed], capture_output=True, check=False).returncode
     if missing and subprocess.run(pip, check=False).returncode:
         raise ArenaError(f"The peers could not be installed into {directory}; leave --peers out to go on without.")
     return python
@@ -90,7 +88,7 @@ class Peer:
         hello = self._read()
         self.versions = ", ".join(f"{name} {version}" for name, version in hello["versions"].items())
         self.peak_megabytes = 0.0
-        if "logits" in hello:
+        if name != WITH_A_NETWORK_OF_ITS_OWN:
             _check_same(network, hello)
 
     def measure(self, seconds: float) -> dict[str, float]:

@@ -3,9 +3,9 @@
 It runs in a virtual environment of its own (``scripts/peers/requirements.txt``) and imports nothing of the arena. The
 search is OpenSpiel's ``MCTSBot`` with its ``AlphaZeroEvaluator``, set up as its ``alpha_zero.py`` sets up self-play:
 PUCT, Dirichlet noise at the root, no tree reuse, one position through the network at a time. Its cache is emptied
-before each measurement, and as in the arena's preset four games in five begin with up to 16 random moves: otherwise it
-would play the same positions over and over, all of them in the cache. The network is OpenSpiel's own ResNet of as many
-blocks and channels, untrained, as its ``alpha_zero.py`` makes and asks it by default; or, with ``--our-network``, the
+before each measurement, and four games in five begin with up to 16 random moves: otherwise it would play the same
+positions over and over, all of them in the cache. The network is OpenSpiel's own ResNet of as many blocks and channels,
+untrained, as its ``alpha_zero.py`` makes and asks it by default; or, with ``--our-network``, the
 arena's in plain JAX with the arena's own weights, compiled for a batch of one, which shows what their search could do.
 
 What is counted: a *simulation* is one descent from the root, as everywhere.

@@ -72,7 +72,6 @@ def test_the_group_is_one_and_its_representations_represent_it(name: str, size: 
 def make_tower(name: str, seed: int = 0) -> PolicyValueNetwork:
     """A tied residual tower, likewise."""
     spec = games.make(name).spec
-    torch.manual_seed(seed)
     network = build_network(TOWER, spec.observation_shape, spec.num_actions)
     make_equivariant(network, name)
     rng = np.random.default_rng(seed)  # PyTorch's numbers are others on a processor with AVX-512
