@@ -15,7 +15,7 @@ from arena.arrays import replayed
 from arena.records import Trajectory
 from games import Game, sample_legal
 
-_CHUNK = 64
+_CHUNK = 128
 _REMEMBERED = 1024
 
 

@@ -19,7 +19,7 @@ from games import ArenaError, EndReason, Game, IllegalActionError
 Array = np.ndarray
 
 _NO_VERSION = np.iinfo(np.int64).max
-_AHEAD = 8
+_AHEAD = 4
 """One game for so many slots is made ready with those that are needed now."""
 _RECORDED = ("active", "plies", "seats", "oldest", "moves", "root_values")
 _RECORDED += ("policy_lengths", "policy_sizes", "policy_actions", "policy_weights")

@@ -137,7 +137,7 @@ def self_play(
     """Whole self-play, as a training worker does it; warmed up until games of all lengths end."""
     base = preset(game.spec.name)
     search_config = dataclasses.replace(base.search, simulations=simulations)
-    config = dataclasses.replace(base.self_play, slots=games_in_flight, shard_positions=256)
+    config = dataclasses.replace(base.self_play, slots=games_in_flight)
     worker = SelfPlay(game, evaluator, search_config, config, seed=0)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     ended = 0

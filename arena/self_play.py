@@ -20,7 +20,7 @@ from arena.shards import Shard
 from games import ArenaError, EndReason, Game
 
 _RESIGN_PLIES = 2
-_REMEMBERED_AT_ONCE = 32
+_REMEMBERED_AT_ONCE = 128
 """Games that end are remembered together, because the cost is in the calls and not in the games."""
 _LEAST_WEIGHT = 0.02
 """Of any ply when games branch where the search was wrong: about that of a value that is off by a seventh."""

@@ -22,7 +22,7 @@ from agents.search import tree as trees
 from agents.search.cache import EvaluationCache
 from agents.search.config import SearchConfig
 from agents.search.search import Search
-from agents.search.tree import NO_CHILD, kernel
+from agents.search.tree import NO_CHILD, kernel, part
 from games import Game
 
 MAX_SLICE = 4096
@@ -89,13 +89,14 @@ class Analysis(Search):
         """Forgets the tree."""
         super().reset()
         self._is_thinking = False
+        self._schedule = np.empty(0, dtype=np.int32)  # of the Gumbel root, for this slice
         # Memory that is never written to is never taken, so that there is room for either to fill it all.
         self._node_bytes = 22 + self._game.dtype.itemsize
         nodes, edges = int(self._bytes / self._node_bytes), int(self._bytes / _EDGE_BYTES)
         spare = 2 * self._leaves
         self._tree = trees.resize(None, 1, nodes + spare, edges + spare * self._game.spec.num_actions)
         self._states = np.zeros((1, nodes + spare, self._game.dtype.itemsize), dtype=np.uint8)
-        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_schedule"):
+        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_line"):
             array = getattr(self, name)
             setattr(self, name, trees.enlarged(array, (1, *array.shape[1:])))
         self._most_kept = int(0.8 * nodes)
@@ -149,9 +150,7 @@ class Analysis(Search):
         self._root("start_visits")[:] = self._root("visits")
         self._done[0], self._budget[0] = 0, budget
         if self._rule.policy == select.GUMBEL:
-            if self._schedule.shape[1] < budget:
-                self._schedule = np.zeros((1, budget), dtype=np.int32)
-            self._schedule[0, :budget] = select.halving(min(count, self.config.max_considered), budget)
+            self._schedule = np.array(select.halving(min(count, self._considered), budget), dtype=np.int32)
         self._active, self._is_thinking = _ROW, True
         with self.stats.timing("total"):
             while self._is_busy and not stop() and self.share_full < 1.0:
@@ -235,12 +234,11 @@ class Analysis(Search):
                 results[over] = self._terminal_values(states[over])
         children = np.empty(found, dtype=np.int32)
         facts = (states["to_play"].copy(), states["terminated"].copy(), results, as_bytes)
-        trees.grow(self._tree, rows, nodes[:found], edges[:found], *facts, self._states, children)
-        self.stats.terminals += ended + over.size
-        live = np.flatnonzero(~states["terminated"])
-        scored = self._score(rows[live], children[live], states[live])
-        self._count(np.zeros(ended + over.size + len(scored), dtype=np.int64))
-        if self._waiting.num_rows:
+        live = trees.grow(self._tree, rows, nodes[:found], edges[:found], *facts, self._states, children)
+        self.stats.terminals += ended + found - live
+        scored = self._score(rows[:live], children[:live], states[:live])
+        self._count(np.zeros(ended + found - live + len(scored), dtype=np.int64))
+        if self._waiting.num_leaves:
             self._active = _ROW[:0]
 
 
@@ -264,7 +262,7 @@ def descend_apart(
             if rule.policy == select.PUCT:
                 edge = select.puct_edge(tree, 0, node, rule, noise[0])
             elif node == 0:
-                edge = select.gumbel_root_edge(tree, 0, rule, noise[0], schedule[0, done + found + ended])
+                edge = select.gumbel_root_edge(tree, 0, rule, noise[0], schedule[done + found + ended])
             else:
                 edge = select.gumbel_interior_edge(tree, 0, node, rule, scratch)
             if tree.child[0, edge] < 0:
@@ -297,7 +295,7 @@ def descend_apart(
     return found, ended
 
 
-@kernel
+@part
 def _weigh(tree, node, edge, visits, top):
     """Adds ``visits`` to ``edge``, which leaves ``node``, and to all on the way to it from node ``top`` on; their mean
     values stay."""

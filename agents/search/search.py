@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from agents.core import Array, AsynchronousEvaluator, Evaluation, Evaluator, SearchResult
 from agents.search import select
 from agents.search import tree as trees
+from agents.search.batch import Batch, legal_logits
 from agents.search.cache import EvaluationCache
 from agents.search.config import SearchConfig, shaped_returns
 from games import Game
@@ -61,43 +62,6 @@ class SearchStats:
         return SearchStats(*(getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)))
 
 
-@dataclass
-class _Batch:
-    """Leaves (row, node) whose evaluation is not known yet, and the positions they wait for, each of them once.
-
-    Positions are numbered from ``first`` on, which is where the batch before ended, so that numbers tell batches apart.
-    """
-
-    first: int = 0
-    num_positions: int = 0
-    num_rows: int = 0
-    states: list[Array] = field(default_factory=list)  # of positions, as bytes
-    masks: list[Array] = field(default_factory=list)
-    keys: list[Array] = field(default_factory=list)
-    rows: list[Array] = field(default_factory=list)  # of leaves
-    nodes: list[Array] = field(default_factory=list)
-    numbers: list[Array] = field(default_factory=list)
-
-    @property
-    def end(self) -> int:
-        """The number of the next position."""
-        return self.first + self.num_positions
-
-    def add(self, states: Array, masks: Array, keys: Array) -> None:
-        """Takes in new positions."""
-        self.states.append(states)
-        self.masks.append(masks)
-        self.keys.append(keys)
-        self.num_positions += len(states)
-
-    def join(self, rows: Array, nodes: Array, numbers: Array) -> None:
-        """Takes in leaves that wait for the positions ``numbers``."""
-        self.rows.append(rows)
-        self.nodes.append(nodes)
-        self.numbers.append(numbers)
-        self.num_rows += len(rows)
-
-
 class Search:
     """Chooses moves by searching ``game`` with ``evaluator``; an ``Agent``.
 
@@ -118,13 +82,13 @@ class Search:
         self._evaluator = evaluator
         self._cache = cache if evaluator.cacheable else None
         self._rule = select.Rule.of(config)
-        self._schedules = {
-            budget: select.considered_visits(min(config.max_considered, game.spec.num_actions), budget)
-            for budget in {config.simulations, config.fast_simulations} - {0}
-        }
+        self._considered = min(config.max_considered, game.spec.num_actions)
+        self._schedules: dict[int, Array] = {}  # by simulations
+        for simulations in sorted({config.simulations, config.fast_simulations} - {0}):
+            self.allow(simulations)
         self._elsewhere = evaluator if isinstance(evaluator, AsynchronousEvaluator) and evaluator.asynchronous else None
-        self._waiting = _Batch()
-        self._under_way: tuple[_Batch, Callable[[], Evaluation]] | None = None
+        self._waiting = Batch(0, 0, game.dtype.itemsize, game.spec.num_actions)
+        self._under_way: tuple[Batch, Callable[[], Evaluation]] | None = None
         self._most_kept = _MAX_KEPT * (config.simulations + 1)
         self.reset()
 
@@ -133,23 +97,23 @@ class Search:
         nodes = 2 * (self.config.simulations + 1)
         self._tree = trees.resize(None, 0, nodes, nodes * min(self._game.spec.num_actions, 32))
         self._states = np.zeros((0, nodes, self._game.dtype.itemsize), dtype=np.uint8)
-        # Per row: may its tree be kept; simulations done and to do; what was drawn for it; its Gumbel schedule.
+        # Per row: may its tree be kept; simulations done and to do; what was drawn for it; its line of the schedules.
         self._reusable = np.zeros(0, dtype=bool)
         self._done = np.zeros(0, dtype=np.int32)
         self._budget = np.zeros(0, dtype=np.int32)
         self._draws = np.zeros(0)
         self._noise = np.zeros((0, self._game.spec.num_actions))
-        self._schedule = np.zeros((0, max(self._schedules)), dtype=np.int32)
+        self._line = np.zeros(0, dtype=np.int64)
         self._active = np.empty(0, dtype=np.int64)  # rows that can make a descent
         self._finished: list[Array] = []
-        if (self._waiting.num_rows or self._under_way) and self._cache is not None:
+        if (self._waiting.num_leaves or self._under_way) and self._cache is not None:
             self._cache.clear()  # it holds the claims of leaves that nobody waits for any more
-        self._waiting, self._under_way = _Batch(), None
+        self._waiting, self._under_way = self._new_batch(0), None
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the trees of all games take, the cache not included."""
-        rows = (self._states, self._reusable, self._done, self._budget, self._draws, self._noise, self._schedule)
+        rows = (self._states, self._reusable, self._done, self._budget, self._draws, self._noise, self._line)
         return sum(array.nbytes for array in (*self._tree, *rows))
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
@@ -164,9 +128,9 @@ class Search:
     def allow(self, simulations: int) -> None:
         """Makes it ready for moves with so many simulations, beside those of its configuration."""
         if simulations not in self._schedules:
-            considered = min(self.config.max_considered, self._game.spec.num_actions)
-            self._schedules[simulations] = select.considered_visits(considered, simulations)
-            self._schedule = trees.enlarged(self._schedule, (len(self._schedule), max(self._schedules)))
+            self._schedules[simulations] = select.considered_visits(self._considered, simulations)
+            shape = self._considered + 1, max(self._schedules)
+            self._lines = np.concatenate([trees.enlarged(table, shape) for table in self._schedules.values()])
 
     def begin(self, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None) -> None:
         """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``.
@@ -257,6 +221,8 @@ class Search:
             self._reusable[:] = False
         self._plant(rows, states, int(budget.max()) + 1, reuse, most_kept)
         self._done[rows], self._budget[rows], self._draws[rows], self._noise[rows] = 0, budget, draws, noise
+        for number, simulations in enumerate(self._schedules):
+            self._line[rows[budget == simulations]] = number * (self._considered + 1)
         is_expanded = self._tree.edge_count[rows, 0] > 0
         self._go_on(rows[is_expanded])
         if len(unexpanded := rows[~is_expanded]):
@@ -281,8 +247,6 @@ class Search:
         trees.reset_rows(self._tree, rows[fresh], states["to_play"][fresh])
         self._states[rows[fresh], 0] = _as_bytes(states)[fresh]
         self._make_room(rows, new_nodes)
-        width = self._game.spec.num_actions
-        self._tree.start_visits[rows, :width] = self._tree.visits[rows, :width]
         self._reusable[rows] = True
 
     def _make_room(self, rows: Array, new_nodes: int) -> None:
@@ -296,7 +260,7 @@ class Search:
             self._tree, num_rows, num_nodes, max(self._tree.action.shape[1], self._game.spec.num_actions)
         )
         self._states = trees.enlarged(self._states, (num_rows, num_nodes, self._states.shape[2]))
-        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_schedule"):
+        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_line"):
             array = getattr(self, name)
             setattr(self, name, trees.enlarged(array, (num_rows, *array.shape[1:])))
 
@@ -304,13 +268,13 @@ class Search:
 
     @property
     def _is_busy(self) -> bool:
-        return len(self._active) > 0 or self._waiting.num_rows > 0 or self._under_way is not None
+        return len(self._active) > 0 or self._waiting.num_leaves > 0 or self._under_way is not None
 
     @property
     def _should_evaluate(self) -> bool:
-        if self._elsewhere and self._under_way is None and self._waiting.num_rows >= len(self._active):
+        if self._elsewhere and self._under_way is None and self._waiting.num_leaves >= len(self._active):
             return True  # the first half of the games is one group, the rest the other
-        return len(self._active) <= _GO_ON_SHARE * self._waiting.num_rows
+        return len(self._active) <= _GO_ON_SHARE * self._waiting.num_leaves
 
     def _advance(self) -> None:
         """One wave of descents, or one batch of all that wait sent off, and the one before it taken in."""
@@ -318,7 +282,7 @@ class Search:
             self._wave()
             return
         before, self._under_way = self._under_way, None
-        if self._waiting.num_rows:
+        if self._waiting.num_leaves:
             self._submit()
         if before is not None:
             self._take_in(*before)
@@ -327,7 +291,7 @@ class Search:
 
     def _drain(self) -> None:
         """Has everything evaluated that waits or is under way."""
-        while self._under_way is not None or self._waiting.num_rows:
+        while self._under_way is not None or self._waiting.num_leaves:
             if self._under_way is None:
                 self._submit()
             assert self._under_way is not None
@@ -336,48 +300,37 @@ class Search:
 
     def _go_on(self, rows: Array) -> None:
         """Takes in ``rows`` whose root has just become ready."""
-        counts = np.minimum(self._tree.edge_count[rows, 0], self.config.max_considered)
-        for simulations, table in self._schedules.items():
-            chosen = self._budget[rows] == simulations
-            self._schedule[rows[chosen], :simulations] = table[counts[chosen]]
+        self._line[rows] += np.minimum(self._tree.edge_count[rows, 0], self._considered)
         self._active = np.concatenate([self._active, rows])
 
     def _count(self, rows: Array) -> None:
         """Takes in ``rows`` that have just made a simulation."""
-        self._done[rows] += 1
-        is_done = self._done[rows] >= self._budget[rows]
-        self._active = np.concatenate([self._active, rows[~is_done]])
-        if is_done.any():
-            self._finished.append(rows[is_done])
+        going_on, finished = trees.counted(rows, self._done, self._budget)
+        self._active = np.concatenate([self._active, going_on])
+        if len(finished):
+            self._finished.append(finished)
 
     def _wave(self) -> None:
         """One descent in each active row. Those that were backed up are counted; the others wait."""
-        rows, self._active = self._active, self._active[:0]
-        out_rows = np.empty(len(rows), dtype=np.int64)
-        nodes, edges, actions = np.empty((3, len(rows)), dtype=np.int32)
-        states = np.empty(len(rows), dtype=self._game.dtype)
-        outputs = (out_rows, nodes, edges, actions, _as_bytes(states))
-        found = select.descend(
-            self._tree, rows, self._rule, self._noise, self._schedule, self._done, self._states, *outputs
-        )
-        grown, at_terminal, states = out_rows[:found], out_rows[found:], states[:found]
+        active, self._active = self._active, self._active[:0]
+        rows = np.empty(len(active), dtype=np.int64)
+        nodes, edges, actions = np.empty((3, len(active)), dtype=np.int32)
+        states = np.empty(len(active), dtype=self._game.dtype)
+        schedules = self._lines, self._line, self._done
+        outputs = rows, nodes, edges, actions, _as_bytes(states)
+        found = select.descend(self._tree, active, self._rule, self._noise, *schedules, self._states, *outputs)
+        states = states[:found]
         results = np.zeros(found, dtype=np.float32)
         with self.stats.timing("rules"):
             self._game.step_unchecked(states, actions[:found])
-            ended = np.flatnonzero(states["terminated"])
-            if len(ended):
+            if len(ended := np.flatnonzero(states["terminated"])):
                 results[ended] = self._terminal_values(_rows_of(states, ended))
-
-        children = np.empty(found, dtype=np.int32)
         # Copied, since a field of one state is contiguous and one of several is not: two versions to compile.
-        facts = (states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states))
-        trees.grow(self._tree, grown, nodes[:found], edges[:found], *facts, self._states, children)
-        self.stats.terminals += len(at_terminal) + len(ended)
-        if len(ended):
-            live = np.flatnonzero(~states["terminated"])
-            at_terminal = np.concatenate([at_terminal, grown[ended]])
-            grown, children, states = grown[live], children[live], _rows_of(states, live)
-        self._count(np.concatenate([at_terminal, self._score(grown, children, states)]))
+        facts = states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states)
+        children = np.empty(found, dtype=np.int32)
+        live = trees.grow(self._tree, rows[:found], nodes[:found], edges[:found], *facts, self._states, children)
+        self.stats.terminals += len(rows) - live
+        self._count(np.concatenate([rows[live:], self._score(rows[:live], children[:live], states[:live])]))
 
     def _root_states(self, rows: Array) -> Array:
         return self._states[rows, 0].view(self._game.dtype)[:, 0]
@@ -396,37 +349,34 @@ class Search:
         with self.stats.timing("rules"):
             masks = self._game.legal_action_mask(states)
             keys = np.zeros(len(rows), dtype=np.uint64) if self._cache is None else self._game.hash(states)
-        if self._cache is None:
-            waiting.add(_as_bytes(states), masks, keys)
-            waiting.join(rows, nodes, np.arange(waiting.end - len(rows), waiting.end))
-            return rows[:0]
-        if waiting.num_rows == 0:
-            self._cache.make_room(2 * self._tree.parent.shape[0], 0)
-        starts, values, claimed = self._cache.lookup(keys, waiting.end)
         leaves = np.arange(len(rows))
-        self._expand(rows, nodes, masks, leaves, self._cache.logits, starts, values)
-        hits, missed = np.flatnonzero(starts >= 0), np.flatnonzero(starts < 0)
-        self.stats.cache_hits += len(hits)
-        self.stats.duplicates += len(missed) - len(claimed)
-        waiting.add(_as_bytes(states)[claimed], masks[claimed], keys[claimed])
-        numbers = -1 - starts[missed]
+        if self._cache is None:
+            starts, claimed = -1 - waiting.end - leaves, leaves
+        else:
+            if waiting.num_leaves == 0:
+                self._cache.make_room(2 * self._tree.parent.shape[0], 0)
+            starts, values, claimed = self._cache.lookup(keys, waiting.end)
+            self._expand(rows, nodes, masks, leaves, self._cache.logits, starts, values)
+        waiting.add(claimed, _as_bytes(states), masks, keys)
+        waiting.join(rows, nodes, starts)
         if self._under_way is not None:
-            under_way = numbers < waiting.first
-            self._under_way[0].join(rows[missed][under_way], nodes[missed][under_way], numbers[under_way])
-            missed, numbers = missed[~under_way], numbers[~under_way]
-        waiting.join(rows[missed], nodes[missed], numbers)
-        return rows[hits]
+            self._under_way[0].join(rows, nodes, starts)
+        hits = rows[starts >= 0]
+        self.stats.cache_hits += len(hits)
+        self.stats.duplicates += len(rows) - len(hits) - len(claimed)
+        return hits
 
     def _submit(self) -> None:
         """Hands all that wait to the evaluator, as one batch."""
         batch = self._waiting
-        self._waiting = _Batch(first=batch.end)
-        states = np.concatenate(batch.states).view(self._game.dtype)[:, 0]
-        masks = np.concatenate(batch.masks)
+        self._waiting = self._new_batch(batch.end)
         with self.stats.timing("network"):
-            self._under_way = batch, self._submitted(states, masks)
-        self.stats.evaluations += len(states)
+            self._under_way = batch, self._submitted(batch.states.view(self._game.dtype)[:, 0], batch.masks)
+        self.stats.evaluations += batch.num_positions
         self.stats.batches += 1
+
+    def _new_batch(self, first: int) -> Batch:
+        return Batch(first, len(self._states), self._game.dtype.itemsize, self._game.spec.num_actions)
 
     def _submitted(self, states: Array, masks: Array) -> Callable[[], Evaluation]:
         if self._elsewhere:
@@ -434,22 +384,19 @@ class Search:
         evaluation = self._evaluator.evaluate(states, masks)
         return lambda: evaluation
 
-    def _take_in(self, batch: _Batch, answer: Callable[[], Evaluation]) -> None:
+    def _take_in(self, batch: Batch, answer: Callable[[], Evaluation]) -> None:
         """Waits for the answer to a batch, expands and backs up its leaves, and counts them."""
         with self.stats.timing("network"):
             evaluation = answer()
-        masks = np.concatenate(batch.masks)
-        legal = np.flatnonzero(masks)
-        logits = evaluation.prior_logits.ravel()[legal].astype(np.float32, copy=False)
-        starts = np.searchsorted(legal, masks.shape[1] * np.arange(len(masks) + 1))
+        logits, starts = legal_logits(batch.masks, np.ascontiguousarray(evaluation.prior_logits, np.float32))
         values = evaluation.value.astype(np.float32, copy=False)
         if self._cache is not None:
-            self._cache.store(np.concatenate(batch.keys), logits, starts, values)
-        rows, nodes = np.concatenate(batch.rows), np.concatenate(batch.nodes)
-        positions = np.concatenate(batch.numbers) - batch.first
-        self._expand(rows, nodes, masks, positions, logits, starts[positions], values[positions])
-        self._go_on(rows[nodes == 0])
-        self._count(rows[nodes != 0])
+            self._cache.store(batch.keys, logits, starts, values)
+        rows, nodes, positions = batch.rows, batch.nodes, batch.positions
+        self._expand(rows, nodes, batch.masks, positions, logits, starts[positions], values[positions])
+        is_root = nodes == 0
+        self._go_on(rows[is_root])
+        self._count(rows[~is_root])
 
     def _expand(self, *leaves: Array) -> None:
         while not trees.expand(self._tree, *leaves):

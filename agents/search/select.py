@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.search.config import SearchConfig
-from agents.search.tree import NO_CHILD, back_up, kernel
+from agents.search.tree import NO_CHILD, back_up, kernel, part
 
 PUCT, GUMBEL = 0, 1
 
@@ -68,7 +68,7 @@ def halving(considered: int, simulations: int) -> list[int]:
     return sequence[:simulations]
 
 
-@kernel
+@part
 def explored_prior(tree, s, node, e, rule, noise):
     """The prior of an edge; at the root, mixed with ``noise`` ``[A]``."""
     prior = np.float64(tree.prior[s, e])
@@ -77,7 +77,7 @@ def explored_prior(tree, s, node, e, rule, noise):
     return prior
 
 
-@kernel
+@part
 def exploration(tree, s, node, rule):
     """A node's mean value, its visits ``N`` with its own evaluation, and ``c(N) sqrt(N)``."""
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
@@ -89,7 +89,7 @@ def exploration(tree, s, node, rule):
     return value_sum / visits, visits, rate * np.sqrt(np.float64(visits))
 
 
-@kernel
+@part
 def forced_squared(tree, s, e, rule, noise, visits):
     """The square of how often a root edge must have been tried once it has been; ``visits`` has the root's own."""
     if rule.forced_playouts == 0.0 or noise[tree.action[s, e]] == 0.0:
@@ -97,7 +97,7 @@ def forced_squared(tree, s, e, rule, noise, visits):
     return rule.forced_playouts * explored_prior(tree, s, 0, e, rule, noise) * (visits - 1)
 
 
-@kernel
+@part
 def puct_edge(tree, s, node, rule, noise):
     """The edge with the highest Q + U; at the root, before it the first that lacks forced playouts."""
     value, visits, explore = exploration(tree, s, node, rule)
@@ -116,7 +116,7 @@ def puct_edge(tree, s, node, rule, noise):
     return best
 
 
-@kernel
+@part
 def visit_shares(tree, s, best, rule, noise, out):
     """Writes the shares of visits of all root edges to ``out`` ``[A]``, without those forced playouts but for which an
     edge would still not have been preferred to ``best``, the most visited one; and of an edge that may have been forced
@@ -143,7 +143,7 @@ def visit_shares(tree, s, best, rule, noise, out):
         out[tree.action[s, e]] /= max(total, 1)
 
 
-@kernel
+@part
 def mixed_value(tree, s, node):
     """What unvisited moves are taken to be worth (the paper's v_mix), and the most visits of any edge."""
     first, count = tree.edge_start[s, node], tree.edge_count[s, node]
@@ -163,7 +163,7 @@ def mixed_value(tree, s, node):
     return (raw + visits * weighted / prior_sum) / (1.0 + visits), most
 
 
-@kernel
+@part
 def improved_logit(tree, s, e, mixed, most, rule):
     """logit + sigma(completed Q) of one edge."""
     n = tree.visits[s, e]
@@ -171,7 +171,7 @@ def improved_logit(tree, s, e, mixed, most, rule):
     return np.float64(tree.logit[s, e]) + (rule.c_visit + most) * rule.c_scale * q
 
 
-@kernel
+@part
 def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
     """The highest noise + logit + sigma(Q) among the root edges with ``wanted_visits`` visits in this search."""
     mixed, most = mixed_value(tree, s, 0)
@@ -185,7 +185,7 @@ def gumbel_root_edge(tree, s, rule, noise, wanted_visits):
     return best
 
 
-@kernel
+@part
 def gumbel_interior_edge(tree, s, node, rule, scratch):
     """The edge whose share of visits lags most behind the improved policy. Overwrites ``scratch``, float64 ``[A]``."""
     mixed, most = mixed_value(tree, s, node)
@@ -209,13 +209,14 @@ def gumbel_interior_edge(tree, s, node, rule, scratch):
 
 @kernel
 def descend(
-    tree, rows, rule, noise, schedule, done, node_states, out_rows, out_nodes, out_edges, out_actions, out_states
+    tree, rows, rule, noise, lines, line, done, node_states, out_rows, out_nodes, out_edges, out_actions, out_states
 ):
     """One descent in each of ``rows`` ``[K]``, down to an edge without a child or to the end of the game.
 
-    ``noise`` ``[S, A]``; ``schedule`` int32 ``[S, simulations]`` and ``done`` int32 ``[S]`` say which visit count the
-    Gumbel root tries next. Returns how many descents found an edge: their rows, nodes, edges, actions and the states of
-    those nodes come first in the outputs ``[K]``. The other descents were backed up; their rows stand at the end.
+    ``noise`` ``[S, A]``; ``lines`` int32 ``[L, simulations]``, of which ``line`` ``[S]`` is the row's own, and ``done``
+    int32 ``[S]`` say which visit count the Gumbel root tries next. Returns how many descents found an edge: their rows,
+    nodes, edges, actions and the states of those nodes come first in the outputs ``[K]``. The other descents were
+    backed up; their rows stand at the end.
     """
     scratch = np.empty(noise.shape[1])
     first, last = 0, len(rows)
@@ -226,7 +227,7 @@ def descend(
             if rule.policy == PUCT:
                 edge = puct_edge(tree, s, node, rule, noise[s])
             elif node == 0:
-                edge = gumbel_root_edge(tree, s, rule, noise[s], schedule[s, done[s]])
+                edge = gumbel_root_edge(tree, s, rule, noise[s], lines[line[s], done[s]])
             else:
                 edge = gumbel_interior_edge(tree, s, node, rule, scratch)
             child = tree.child[s, edge]

@@ -18,6 +18,10 @@ kernel = njit(cache=True, error_model="numpy")
 """Compiled once and kept on disk. Division by zero gives infinity, as in NumPy, since a check would cost a quarter of a
 descent; no kernel divides by zero."""
 
+part = njit(cache=True, error_model="numpy", forceinline=True)
+"""Of a kernel: what only kernels call. A real call would copy all that a Tree is made of, which costs half as much as
+choosing an edge."""
+
 Array = np.ndarray
 
 NO_CHILD = -1
@@ -107,7 +111,7 @@ def reset_rows(tree, rows, to_play):
         tree.raw_value[s, 0] = 0.0
 
 
-@kernel
+@part
 def back_up(tree, s, node):
     """Carries the ``raw_value`` of a leaf up to the root. The sign flips on a change of ``to_play``, never on depth."""
     value = np.float64(tree.raw_value[s, node])
@@ -123,8 +127,11 @@ def back_up(tree, s, node):
 def grow(tree, rows, parents, edges, to_play, terminal, raw_value, states, node_states, out_nodes):
     """Hangs a new node under each (row, parent, edge) ``[K]`` and keeps its state, uint8 ``[K, bytes]``.
 
-    Where it is ``terminal``, its ``raw_value`` is the game's result for ``to_play`` and is backed up at once.
+    Where it is ``terminal``, its ``raw_value`` is the game's result for ``to_play`` and is backed up at once. Returns
+    how many are not: these then come first in ``rows``, ``states`` and ``out_nodes``, and after them the other rows.
     """
+    ended = np.empty(len(rows), dtype=np.int64)
+    live = 0
     for k in range(len(rows)):
         s = rows[k]
         node = tree.num_nodes[s]
@@ -139,9 +146,17 @@ def grow(tree, rows, parents, edges, to_play, terminal, raw_value, states, node_
         tree.child[s, edges[k]] = node
         for b in range(states.shape[1]):
             node_states[s, node, b] = states[k, b]
-        out_nodes[k] = node
         if terminal[k]:
             back_up(tree, s, node)
+            ended[k - live] = s
+            continue
+        rows[live], out_nodes[live] = s, node
+        if live < k:
+            for b in range(states.shape[1]):
+                states[live, b] = states[k, b]
+        live += 1
+    rows[live:] = ended[: len(rows) - live]
+    return live
 
 
 @kernel
@@ -191,6 +206,23 @@ def expand(tree, rows, nodes, masks, mask_rows, logits, starts, values):
         tree.raw_value[s, node] = values[k]
         back_up(tree, s, node)
     return True
+
+
+@kernel
+def counted(rows, done, budget):
+    """Counts a simulation in each of ``rows`` ``[K]``. Those that have more to do, and those that have not."""
+    going_on, finished = np.empty_like(rows), np.empty_like(rows)
+    more, over = 0, 0
+    for k in range(len(rows)):
+        s = rows[k]
+        done[s] += 1
+        if done[s] < budget[s]:
+            going_on[more] = s
+            more += 1
+        else:
+            finished[over] = s
+            over += 1
+    return going_on[:more], finished[:over]
 
 
 @kernel
@@ -256,6 +288,8 @@ def reroot(tree, rows, roots, node_states):
                 node_states[s, kept, b] = node_states[s, node, b]
             if not is_root:
                 tree.child[s, tree.parent_edge[s, kept]] = kept
+            for e in range(num_edges, num_edges + count if is_root else num_edges):
+                tree.start_visits[s, e] = tree.visits[s, e]
             num_edges += count
             kept += 1
         tree.num_nodes[s] = kept
