@@ -21,7 +21,7 @@ from agents.search import select
 from agents.search import tree as trees
 from agents.search.cache import EvaluationCache
 from agents.search.config import SearchConfig
-from agents.search.search import Search
+from agents.search.search import ROW_FIELDS, Search
 from agents.search.tree import NO_CHILD, kernel, part
 from games import Game
 
@@ -96,7 +96,7 @@ class Analysis(Search):
         spare = 2 * self._leaves
         self._tree = trees.resize(None, 1, nodes + spare, edges + spare * self._game.spec.num_actions)
         self._states = np.zeros((1, nodes + spare, self._game.dtype.itemsize), dtype=np.uint8)
-        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_line"):
+        for name in ROW_FIELDS:
             array = getattr(self, name)
             setattr(self, name, trees.enlarged(array, (1, *array.shape[1:])))
         self._most_kept = int(0.8 * nodes)
@@ -226,15 +226,8 @@ class Analysis(Search):
             *(nodes, edges, actions, as_bytes),
         )
         assert found + ended, "a wave without a descent"
-        rows, states, as_bytes = np.zeros(found, dtype=np.int64), states[:found], as_bytes[:found]
-        results = np.zeros(found, dtype=np.float32)
-        with self.stats.timing("rules"):
-            self._game.step_unchecked(states, actions[:found])
-            if (over := np.flatnonzero(states["terminated"])).size:
-                results[over] = self._terminal_values(states[over])
-        children = np.empty(found, dtype=np.int32)
-        facts = (states["to_play"].copy(), states["terminated"].copy(), results, as_bytes)
-        live = trees.grow(self._tree, rows, nodes[:found], edges[:found], *facts, self._states, children)
+        rows, states = np.zeros(found, dtype=np.int64), states[:found]
+        children, live = self._grow(rows, nodes[:found], edges[:found], actions[:found], states)
         self.stats.terminals += ended + found - live
         scored = self._score(rows[:live], children[:live], states[:live])
         self._count(np.zeros(ended + found - live + len(scored), dtype=np.int64))

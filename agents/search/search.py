@@ -30,6 +30,9 @@ from games import Game
 _GO_ON_SHARE = 1 / 3
 """Leaves are evaluated once the games that could still go on are fewer than this share of those that wait."""
 
+ROW_FIELDS = ("_reusable", "_done", "_budget", "_draws", "_noise", "_line")
+"""The arrays of ``Search`` that have an entry for every tree; see ``Search.reset``."""
+
 _MAX_KEPT = 8
 """A reused tree may hold this many times the simulations of one move; a larger one is dropped."""
 
@@ -113,8 +116,8 @@ class Search:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the trees of all games take, the cache not included."""
-        rows = (self._states, self._reusable, self._done, self._budget, self._draws, self._noise, self._line)
-        return sum(array.nbytes for array in (*self._tree, *rows))
+        rows = (getattr(self, name) for name in ROW_FIELDS)
+        return sum(array.nbytes for array in (*self._tree, self._states, *rows))
 
     def act(self, states: Array, rng: np.random.Generator, slots: Array | None = None) -> SearchResult:
         """Searches every one of ``states`` ``[B]`` and picks a move; see ``Agent.act``."""
@@ -260,7 +263,7 @@ class Search:
             self._tree, num_rows, num_nodes, max(self._tree.action.shape[1], self._game.spec.num_actions)
         )
         self._states = trees.enlarged(self._states, (num_rows, num_nodes, self._states.shape[2]))
-        for name in ("_reusable", "_done", "_budget", "_draws", "_noise", "_line"):
+        for name in ROW_FIELDS:
             array = getattr(self, name)
             setattr(self, name, trees.enlarged(array, (num_rows, *array.shape[1:])))
 
@@ -320,17 +323,24 @@ class Search:
         outputs = rows, nodes, edges, actions, _as_bytes(states)
         found = select.descend(self._tree, active, self._rule, self._noise, *schedules, self._states, *outputs)
         states = states[:found]
-        results = np.zeros(found, dtype=np.float32)
+        children, live = self._grow(rows[:found], nodes[:found], edges[:found], actions[:found], states)
+        self.stats.terminals += len(rows) - live
+        self._count(np.concatenate([rows[live:], self._score(rows[:live], children[:live], states[:live])]))
+
+    def _grow(self, rows: Array, nodes: Array, edges: Array, actions: Array, states: Array) -> tuple[Array, int]:
+        """Plays ``actions`` in ``states``, those of the ``nodes``, and hangs what comes of it under their ``edges``.
+
+        Returns the new nodes, and how many of them did not end the game: see ``tree.grow`` for their order.
+        """
+        results = np.zeros(len(rows), dtype=np.float32)
         with self.stats.timing("rules"):
-            self._game.step_unchecked(states, actions[:found])
+            self._game.step_unchecked(states, actions)
             if len(ended := np.flatnonzero(states["terminated"])):
                 results[ended] = self._terminal_values(_rows_of(states, ended))
         # Copied, since a field of one state is contiguous and one of several is not: two versions to compile.
         facts = states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states)
-        children = np.empty(found, dtype=np.int32)
-        live = trees.grow(self._tree, rows[:found], nodes[:found], edges[:found], *facts, self._states, children)
-        self.stats.terminals += len(rows) - live
-        self._count(np.concatenate([rows[live:], self._score(rows[:live], children[:live], states[:live])]))
+        children = np.empty(len(rows), dtype=np.int32)
+        return children, trees.grow(self._tree, rows, nodes, edges, *facts, self._states, children)
 
     def _root_states(self, rows: Array) -> Array:
         return self._states[rows, 0].view(self._game.dtype)[:, 0]
