@@ -97,7 +97,9 @@ def test_bf16_stays_close(game: Game, states: np.ndarray, network: PolicyValueNe
 def test_values_are_finer_than_bf16(game: Game, states: np.ndarray, outcomes: bool) -> None:
     """What is worth half a ply is less than what bfloat16 can tell apart near 1."""
     config = NetworkConfig(blocks=1, channels=8, outcomes=outcomes)
-    network = build_network(config, game.spec.observation_shape, game.spec.num_actions)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of sixty seeds four make a hidden layer that is silent on many positions
+        network = build_network(config, game.spec.observation_shape, game.spec.num_actions)
     answering = answering_layers(network)[-1]
     torch.nn.init.normal_(answering.weight, std=0.2, generator=torch.Generator().manual_seed(0))
     evaluator = NetworkEvaluator(game, network, device="cpu", precision="bf16")
