@@ -38,10 +38,9 @@ class ReplayConfig:
     late_weight: float = 1.0
     """How often positions past half of the longest game's plies are drawn, beside those before: there the search sees
     the end, and little is left to learn. Told by ply, since how soon a game ended says something of its result."""
-    repeat_power: float = 1.0
-    """A position that n games went through is drawn n to this power times as often as one that a single game did: 1 =
-    each time with its own targets; below, with the policy of the newest search there and the mean of all value targets;
-    0 = every different position equally often. Images under the board's symmetries are one position."""
+    distinct: bool = False
+    """Draw every different position equally often, however many games went through it: with the policy of the newest
+    search there and the mean of all value targets. Images under the board's symmetries are one position."""
     symmetries: bool = True
     """Show each position under a random symmetry of the board."""
 
@@ -52,7 +51,6 @@ class ReplayConfig:
             ("window_max", self.window_max >= self.window_min, "at least window_min"),
             ("value_lambda", 0 <= self.value_lambda <= 1, "from 0 to 1"),
             ("late_weight", 0.01 <= self.late_weight <= 1, "from 0.01 to 1"),
-            ("repeat_power", 0 <= self.repeat_power <= 1, "from 0 to 1"),
         )
         for name, holds, accepted in checks:
             if not holds:
@@ -61,7 +59,7 @@ class ReplayConfig:
 
 class Replay:
     """Positions of the newest games, drawn with replacement among those that have a policy target: uniformly, but for
-    ``late_weight`` and ``repeat_power``.
+    ``late_weight`` and ``distinct``.
 
     Args:
         game: the rules, of which every shard must be.
@@ -226,17 +224,17 @@ class Replay:
 
     def _list_drawable(self) -> _Drawable:
         position = self._positions()
-        value_target, weight = self._value_target[position], np.ones(len(position))
-        if self._config.repeat_power < 1:
+        value_target = self._value_target[position]
+        if self._config.distinct:
             _, which = np.unique(self._key[position], return_inverse=True)
             times = np.bincount(which)
             value_target = np.bincount(which, value_target) / times
             newest = np.empty_like(position, shape=len(times))
             newest[which] = position  # of several that go to one place, the last stays
-            position, weight = newest, times**self._config.repeat_power
+            position = newest
         is_late = 2 * self._ply_of(position) >= self._game.spec.max_plies
-        weight[is_late] *= self._config.late_weight
-        return _Drawable(position, value_target.astype(np.float32), np.cumsum(weight))
+        ends = np.cumsum(np.where(is_late, self._config.late_weight, 1.0))
+        return _Drawable(position, value_target.astype(np.float32), ends)
 
     def _positions(self) -> Array:
         return self._learnable[np.arange(self._learnable.start, self._learnable.end)]

@@ -48,7 +48,6 @@ BASE = (
     *("--search.simulations", "32", "--replay.value-lambda", "0.95"),
     *("--learner.ema", "0.997", "--learner.decay-from", "0.0"),
     *("--network.activation", "relu", "--learner.weight-decay", "0.0001"),
-    *("--replay.repeat-power", "0.0"),
 )
 """The preset as it was before the study changed it: what every arm changes one thing of."""
 ARMS_PER_BASE = 6
@@ -72,8 +71,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "no length weight": ("--search.length-weight", "0.0"),
         "length weight 0.1": ("--search.length-weight", "0.1"),
         "the game's result alone": ("--replay.value-lambda", "1.0"),
-        "repeated positions as often": ("--replay.repeat-power", "1.0"),
-        "repeats by their square root": ("--replay.repeat-power", "0.5"),
+        "repeated positions as often": ("--replay.no-distinct",),
         "late positions as often": ("--replay.late-weight", "1.0"),
         "lambda 0.6": ("--replay.value-lambda", "0.6"),
         "lambda 0.8": ("--replay.value-lambda", "0.8"),
