@@ -118,8 +118,9 @@ class PatientAgent(Agent, Protocol):
     Its network then always sees a full batch, where ``act`` has to wait for the slowest game with ever fewer others.
     """
 
-    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
-        """Starts to think about ``states`` ``[B]`` of the games ``slots`` ``[B]``, none of which is thought about."""
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None) -> None:
+        """Starts to think about ``states`` ``[B]`` of the games ``slots`` ``[B]``, none of which is thought about, with
+        so many simulations of each if that is not to be as usual."""
         ...
 
     def finished(self) -> tuple[Array, SearchResult]:

@@ -31,6 +31,9 @@ class NetOptions:
     simulations: int = option(64, "descents of the tree per move; 0 = the raw policy, without search", low=0)
     temperature: float = option(0.0, "0 plays the best move; above, moves are drawn by weight^(1/temperature)", low=0.0)
     c_scale: float = option(0.25, "how much values count beside the network's own preference for moves", low=0.0)
+    c_backup: float = option(
+        0.0, "above 0 (such as 0.5), a reply once found counts at once; 0 = as one of all simulations", low=0.0
+    )
     mask: bool = option(
         True, "false, without search: nobody tells the network which moves are legal; its illegal choices are counted"
     )
@@ -59,7 +62,12 @@ class NetAgent:
         if options.simulations > 0:
             settings = self._trained.settings
             config = SearchConfig(
-                simulations=options.simulations, c_scale=options.c_scale, add_noise=False, temperature=0, **settings
+                simulations=options.simulations,
+                c_scale=options.c_scale,
+                c_backup=options.c_backup,
+                add_noise=False,
+                temperature=0,
+                **settings,
             )
             self._search = Search(game, self._trained.evaluator, config, cache=self._trained.cache)
 
@@ -124,16 +132,17 @@ class SearchingNetAgent(NetAgent):
     def __init__(self, spec: str, game: Game, options: NetOptions, trained: _Trained) -> None:
         super().__init__(spec, game, options, trained)
         assert self._search is not None
-        if options.c_scale not in trained.shared:
+        constants = options.c_scale, options.c_backup
+        if constants not in trained.shared:
             # Its cache is its own, because leaves may wait in it while others search.
             own = EvaluationCache(megabytes=CACHE_MEGABYTES)
-            trained.shared[options.c_scale] = SharedSearch(Search(game, trained.evaluator, self._search.config, own))
-        self._shared = trained.shared[options.c_scale]
+            trained.shared[constants] = SharedSearch(Search(game, trained.evaluator, self._search.config, own))
+        self._shared = trained.shared[constants]
         self._member = self._shared.join(options.simulations)
 
-    def begin(self, states: Array, rng: np.random.Generator, slots: Array) -> None:
+    def begin(self, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None) -> None:
         """See ``PatientAgent``."""
-        self._shared.begin(self._member, states, rng, slots)
+        self._shared.begin(self._member, states, rng, slots, simulations)
 
     def finished(self) -> tuple[Array, SearchResult]:
         """See ``PatientAgent``."""
@@ -198,7 +207,7 @@ class _Trained:
         settings: of the search, that it was trained with.
         game: as the network sees it.
         make_reader: of a recurrent network, what makes a reader that carries its state.
-        shared: the searches that their games go to together, by ``c_scale``.
+        shared: the searches that their games go to together, by ``c_scale`` and ``c_backup``.
     """
 
     evaluator: Evaluator
@@ -206,7 +215,7 @@ class _Trained:
     settings: dict[str, Any]
     game: Game
     make_reader: Callable[[], Reader] | None = None
-    shared: dict[float, SharedSearch] = field(default_factory=dict)
+    shared: dict[tuple[float, float], SharedSearch] = field(default_factory=dict)
 
 
 _in_use: weakref.WeakValueDictionary[tuple[object, ...], _Trained] = weakref.WeakValueDictionary()

@@ -67,6 +67,7 @@ class GamePool:
         self._adjudicator = Adjudicator(adjudication, slots, game.spec.max_plies) if adjudication else None
         self._max_plies = min((adjudication and adjudication.max_plies) or game.spec.max_plies, game.spec.max_plies)
         self._longest = np.zeros(slots, np.int32)
+        self._simulations, self._simulations_plies = np.zeros((2, slots), np.int32)  # see ``Pairing``
         self._exhausted = False
         self._in_flight: list[Pairing | None] = [None] * slots
         # The next games and where they begin: many openings are played as fast as one.
@@ -126,7 +127,10 @@ class GamePool:
         new = slots[~self._thinking[slots]]
         self._oldest[new] = np.minimum(self._oldest[new], self.weights_version)
         if (agent := self._patient[number]) is not None and len(new):
-            agent.begin(self._states[new], self._rng_of(new), new)
+            wanted = np.where(self._plies[new] < self._simulations_plies[new], self._simulations[new], 0)
+            for simulations in np.unique(wanted).tolist():
+                group = new[wanted == simulations]
+                agent.begin(self._states[group], self._rng_of(group), group, simulations or None)
             self._thinking[new] = True
 
     def _ask(self, number: int, slots: Array) -> tuple[Array, SearchResult]:
@@ -218,7 +222,8 @@ class GamePool:
             pairing, state = self._opened.popleft()
             plies = len(pairing.opening)
             self._in_flight[slot], self._seats[slot], self._states[slot] = pairing, pairing.seats, state
-            self._longest[slot], self._plies[slot] = self._limit(pairing), plies
+            self._set_limits(slot, pairing)
+            self._plies[slot] = plies
             self._make_columns(plies)
             self._moves[slot, :plies] = pairing.opening
             self._root_values[slot, :plies] = np.nan
@@ -250,8 +255,9 @@ class GamePool:
             states[rows] = after
         return states
 
-    def _limit(self, pairing: Pairing) -> int:
-        return min(self._max_plies, pairing.max_plies or self._max_plies)
+    def _set_limits(self, slot: int, pairing: Pairing) -> None:
+        self._longest[slot] = min(self._max_plies, pairing.max_plies or self._max_plies)
+        self._simulations[slot], self._simulations_plies[slot] = pairing.simulations, pairing.simulations_plies
 
     def _trajectory(self, slot: int, returns: Array) -> Trajectory:
         pairing, plies, size = self._in_flight[slot], self._plies[slot], self._policy_sizes[slot]
@@ -309,7 +315,9 @@ class GamePool:
         opened = [_pairing(p) for p in facts.get("opened", ())]  # of runs from before it was, there are none
         self._opened = deque(zip(opened, self._after_openings(opened), strict=True))
         self._states = state["states"].view(self._game.dtype).copy()
-        self._longest[:] = [self._limit(pairing) if pairing else 0 for pairing in self._in_flight]
+        for slot, pairing in enumerate(self._in_flight):
+            if pairing:
+                self._set_limits(slot, pairing)
         for name in _RECORDED:
             setattr(self, f"_{name}", state[name].copy())
         if self._adjudicator is not None:

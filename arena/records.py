@@ -23,6 +23,8 @@ class Pairing:
         start: the position that the opening begins in, as the game writes it; "" = the game's own start.
         to_the_end: whether nobody may give it up.
         max_plies: at how many plies, the opening included, it is cut; 0 = where the rules have it.
+        simulations: how many an agent that searches makes per move in the first ``simulations_plies`` plies; 0 = as
+            many as it makes anyway.
     """
 
     number: int
@@ -32,6 +34,8 @@ class Pairing:
     start: str = ""
     to_the_end: bool = False
     max_plies: int = 0
+    simulations: int = 0
+    simulations_plies: int = 0
 
 
 @dataclass(frozen=True)

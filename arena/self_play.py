@@ -52,6 +52,11 @@ class SelfPlayConfig:
     """Share of the games that are cut early, so that more of them begin. What was expected last is then the result."""
     cut_plies: int = 8
     """How many plies after their opening."""
+    start_simulations: int = 0
+    """Simulations per move near the start of the game, where play begins most often and its end is farthest, so that
+    what a few cannot see is learned there; 0 = as many as elsewhere."""
+    start_plies: int = 14
+    """In so many plies, of the games that begin with no random moves."""
     shard_positions: int = 2048
     """Positions that a worker collects before it hands them over."""
     cache_megabytes: float = 256.0
@@ -72,6 +77,8 @@ class SelfPlayConfig:
             ("to_the_end", 0 <= self.to_the_end <= 1, "from 0 to 1"),
             ("cut_fraction", 0 <= self.cut_fraction <= 1, "from 0 to 1"),
             ("cut_plies", self.cut_plies >= 1, "at least 1"),
+            ("start_simulations", self.start_simulations >= 0, "0 or more"),
+            ("start_plies", self.start_plies >= 0, "0 or more"),
             ("shard_positions", self.shard_positions >= 1, "at least 1"),
             ("cache_megabytes", self.cache_megabytes > 0, "more than 0"),
         )
@@ -279,7 +286,16 @@ class _SelfPlayPairings:
         is_cut = number * 0.5**0.5 % 1 < config.cut_fraction
         to_the_end = number * 0.75**0.5 % 1 < config.to_the_end
         max_plies = len(opening) + config.cut_plies if is_cut else 0
-        return Pairing(number, self._seats, opening, self._seed, to_the_end=to_the_end, max_plies=max_plies)
+        return Pairing(
+            number,
+            self._seats,
+            opening,
+            self._seed,
+            to_the_end=to_the_end,
+            max_plies=max_plies,
+            simulations=0 if opening else config.start_simulations,
+            simulations_plies=config.start_plies,
+        )
 
     def remember(self, trajectory: Trajectory, weights: Array) -> None:
         """A game that ended, from which later ones may branch where it has ``weights``."""

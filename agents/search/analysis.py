@@ -262,7 +262,7 @@ def descend_apart(
                 break
             node = tree.child[0, edge]
         if tree.terminal[0, node] and tried == 0:
-            trees.back_up(tree, 0, node)
+            trees.back_up(tree, 0, node, rule)
             ended += 1
             continue
         is_new = not tree.terminal[0, node] and tree.child[0, edge] == NO_CHILD

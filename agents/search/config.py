@@ -25,6 +25,9 @@ class SearchConfig:
     """Gumbel: values weigh (c_visit + most visits) * c_scale against the prior logits."""
     c_scale: float = 0.25
     """Gumbel: see c_visit; for values in [-1, 1]."""
+    c_backup: float = 0.0
+    """A position is worth the mean of its moves' values, weighted by softmax(logit + (c_visit + most visits) * c_backup
+    * value), so that a reply once found counts at once; 0 = the mean of its simulations, as the papers have it."""
     c_init: float = 1.25
     """PUCT: exploration constant."""
     c_base: float = 19652.0
@@ -63,6 +66,7 @@ class SearchConfig:
             ("fast_simulations", self.fast_simulations >= 0, "0 or more"),
             ("noise_plies", self.noise_plies is None or self.noise_plies >= 0, "0 or more"),
             ("temperature", self.temperature >= 0, "0 or more"),
+            ("c_backup", self.c_backup >= 0, "0 or more"),
             ("dirichlet_alpha", self.dirichlet_alpha > 0, "more than 0"),
             ("forced_playouts", self.forced_playouts >= 0, "0 or more"),
             ("dirichlet_fraction", 0 <= self.dirichlet_fraction <= 1, "from 0 to 1"),

@@ -138,11 +138,12 @@ class Search:
     def begin(self, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None) -> None:
         """Starts to search ``states`` ``[B]`` for the games ``slots``; see ``PatientAgent.begin``.
 
-        ``simulations``: for each of them, if that is not to be as the configuration says; see ``allow``.
+        ``simulations``: for each of them, if that is not to be as the configuration says.
         """
         budget, noise, draws = self._draw(states, rng)
         most_kept = self._most_kept
         if simulations is not None:
+            self.allow(simulations)
             budget, most_kept = np.full(len(states), simulations), _MAX_KEPT * (simulations + 1)
         with self.stats.timing("total"):
             rows = np.asarray(slots, dtype=np.int64)
@@ -340,7 +341,7 @@ class Search:
         # Copied, since a field of one state is contiguous and one of several is not: two versions to compile.
         facts = states["to_play"].copy(), states["terminated"].copy(), results, _as_bytes(states)
         children = np.empty(len(rows), dtype=np.int32)
-        return children, trees.grow(self._tree, rows, nodes, edges, *facts, self._states, children)
+        return children, trees.grow(self._tree, self._rule, rows, nodes, edges, *facts, self._states, children)
 
     def _root_states(self, rows: Array) -> Array:
         return self._states[rows, 0].view(self._game.dtype)[:, 0]
@@ -409,7 +410,7 @@ class Search:
         self._count(rows[~is_root])
 
     def _expand(self, *leaves: Array) -> None:
-        while not trees.expand(self._tree, *leaves):
+        while not trees.expand(self._tree, self._rule, *leaves):
             rows, nodes = self._tree.parent.shape
             room = self._tree.action.shape[1]
             self._tree = trees.resize(self._tree, rows, nodes, max(room + self._game.spec.num_actions, room * 3 // 2))

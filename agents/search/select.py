@@ -28,6 +28,7 @@ class Rule(NamedTuple):
     fpu_reduction: float
     noise_fraction: float
     forced_playouts: float
+    c_backup: float
 
     @staticmethod
     def of(config: SearchConfig) -> Rule:
@@ -36,7 +37,7 @@ class Rule(NamedTuple):
         if not config.add_noise:
             fraction = forced = 0.0
         values = config.c_visit, config.c_scale, config.c_init, config.c_base, config.fpu_reduction
-        return Rule(policy, *values, fraction, forced)
+        return Rule(policy, *values, fraction, forced, config.c_backup)
 
 
 def considered_visits(max_considered: int, simulations: int) -> np.ndarray:
@@ -244,7 +245,7 @@ def descend(
             if tree.terminal[s, node]:
                 last -= 1
                 out_rows[last] = s
-                back_up(tree, s, node)
+                back_up(tree, s, node, rule)
                 break
     return first
 

@@ -34,7 +34,9 @@ class SharedSearch:
         self._ready.append([])
         return len(self._simulations) - 1
 
-    def begin(self, member: int, states: Array, rng: np.random.Generator, slots: Array) -> None:
+    def begin(
+        self, member: int, states: Array, rng: np.random.Generator, slots: Array, simulations: int | None = None
+    ) -> None:
         """See ``PatientAgent.begin``."""
         for slot in slots.tolist():
             if (member, slot) not in self._rows:
@@ -42,7 +44,7 @@ class SharedSearch:
                 self._owners.append((member, slot))
         rows = np.array([self._rows[member, slot] for slot in slots.tolist()], np.int64)
         self._thinking[member].update(slots.tolist())
-        self.search.begin(states, rng, rows, self._simulations[member])
+        self.search.begin(states, rng, rows, simulations or self._simulations[member])
 
     def finished(self, member: int) -> tuple[Array, SearchResult]:
         """See ``PatientAgent.finished``: all of the member's games, while those of others get on.

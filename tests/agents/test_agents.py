@@ -176,12 +176,15 @@ def test_agents_with_the_same_weights_share_them_until_the_file_changes(game: Ga
 
 def test_agents_with_the_same_weights_search_together(game: Game, network: Path) -> None:
     specs = [f"net:{network},simulations={simulations}" for simulations in (5, 20)]
-    specs += [f"net:{network},simulations=5,c_scale=1"]
-    one, other, apart = (agents.make(spec, game) for spec in specs)
+    specs += [f"net:{network},simulations=5,c_scale=1", f"net:{network},simulations=5,c_backup=0.5"]
+    one, other, apart, sharp = (agents.make(spec, game) for spec in specs)
     assert isinstance(one, net_agent.SearchingNetAgent)
     assert isinstance(other, net_agent.SearchingNetAgent)
     assert isinstance(apart, net_agent.SearchingNetAgent)
+    assert isinstance(sharp, net_agent.SearchingNetAgent)
     assert one._shared is other._shared is not apart._shared
+    assert sharp._shared not in (one._shared, apart._shared)
+    assert (one._shared.search.config.c_backup, sharp._shared.search.config.c_backup) == (0.0, 0.5)
     assert one._shared.search._cache is not apart._shared.search._cache
     states, rng = np.repeat(game.init(1), 6), np.random.default_rng(0)
     one.begin(states, rng, np.arange(6))

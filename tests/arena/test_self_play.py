@@ -9,7 +9,7 @@ import pytest
 
 import games
 from agents.core import Evaluation
-from agents.search import SearchConfig
+from agents.search import Search, SearchConfig
 from arena.play import ResumeError
 from arena.self_play import SelfPlay, SelfPlayConfig
 from arena.shards import Shard, read_shard, write_shard
@@ -23,6 +23,8 @@ CONFIG = SelfPlayConfig(
     branch_fraction=0.25,
     branch_plies=2,
     branch_regret=True,
+    start_simulations=12,
+    start_plies=3,
     shard_positions=150,
     cache_megabytes=4,
 )
@@ -113,7 +115,10 @@ def test_games_tell_the_oldest_weights_that_played_in_them() -> None:
 
 def test_only_full_searches_are_learned_from() -> None:
     game = games.make("tic_tac_toe")
-    shard = make(game, search=SearchConfig(simulations=8, fast_simulations=2, full_probability=0.3)).play()
+    config = dataclasses.replace(CONFIG, start_simulations=0)
+    shard = make(
+        game, config=config, search=SearchConfig(simulations=8, fast_simulations=2, full_probability=0.3)
+    ).play()
     searched = ~np.isnan(shard.root_values)
     share = (shard.policy_lengths[searched] > 0).mean()
     assert 0.15 < share < 0.45
@@ -137,6 +142,27 @@ def test_stop_and_restore_equals_never_stopping(name: str, reuse_tree: bool, res
     assert_same(resumed.play(), expected[0])
     resumed.set_weights(weights_for(game, 2), 2)
     assert_same(resumed.play(), expected[1])
+
+
+def test_games_from_the_start_are_searched_more_in_their_first_plies(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, asked = Search.begin, []
+
+    def begin(self: Search, states: Any, rng: Any, slots: Any, simulations: int | None = None) -> None:
+        openings = [worker._pool._in_flight[slot].opening for slot in slots]  # type: ignore[union-attr]
+        asked.extend(
+            (bool(opening), int(ply), simulations) for opening, ply in zip(openings, states["ply"], strict=True)
+        )
+        plain(self, states, rng, slots, simulations)
+
+    monkeypatch.setattr(Search, "begin", begin)
+    worker = make(games.make("connect_four"))
+    worker.play(300)
+    assert all(simulations == (12 if not opened and ply < 3 else None) for opened, ply, simulations in asked)
+    larger = sum(simulations is not None for _, _, simulations in asked)
+    assert 0 < larger < len(asked)
+    assert worker.stats is not None
+    more = worker.stats.search.simulations - 8 * worker.stats.search.moves
+    assert 4 * (larger - CONFIG.slots) <= more <= 4 * larger  # some of the last searches are not finished
 
 
 @pytest.mark.parametrize("length_weight", [0.0, 0.3])

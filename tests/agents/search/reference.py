@@ -53,6 +53,18 @@ class Node:
         return {a: weights[a] / sum(weights.values()) for a in self.actions}
 
 
+def worth(node, config):
+    """A node's own value, and its visited moves' weighted by softmax(logit + (c_visit + most) * c_backup * q)."""
+    n = sum(node.visits.values())
+    if not n:
+        return node.value
+    scale = (config.c_visit + max(node.visits.values())) * config.c_backup
+    logits = {a: node.logit[a] + scale * node.q(a, 0.0) for a in node.actions if node.visits[a]}
+    weights = {a: math.exp(logits[a] - max(logits.values())) for a in logits}
+    weighted = sum(weights[a] * node.q(a, 0.0) for a in weights) / sum(weights.values())
+    return (node.value + n * weighted) / (1 + n)
+
+
 def puct_parts(node, config, is_root, noise):
     """The exploration factor, the priors, and how often each move must be visited once it has been."""
     n = sum(node.visits.values())
@@ -115,9 +127,14 @@ def search(game, evaluator, config, state, noise, simulations, root=None):
                 node = node.children[a]
                 break
             node = node.children[a]
-        for parent, a in path:
+        for parent, a in reversed(path):
+            below = parent.children[a]
             parent.visits[a] += 1
-            parent.sums[a] += node.value if parent.to_play == node.to_play else -node.value
+            if config.c_backup:
+                value = worth(below, config)
+                parent.sums[a] = parent.visits[a] * (value if parent.to_play == below.to_play else -value)
+            else:
+                parent.sums[a] += node.value if parent.to_play == node.to_play else -node.value
     if config.policy == "puct":
         return root, max(root.actions, key=lambda a: root.visits[a])
     most = max(root.visits[a] - root.start[a] for a in root.actions)

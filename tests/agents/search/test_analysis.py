@@ -14,6 +14,9 @@ CONFIGS = {
     "gumbel": SearchConfig(policy="gumbel", simulations=100, max_considered=4, c_scale=0.1, add_noise=False),
     "puct": SearchConfig(policy="puct", simulations=100, add_noise=False, temperature=0),
 }
+BACKUP = {
+    "gumbel_backup": SearchConfig(simulations=100, max_considered=4, c_scale=0.1, c_backup=0.1, add_noise=False),
+}
 pytestmark = pytest.mark.nojit
 
 
@@ -45,11 +48,27 @@ def check_tree(search: Analysis, game: RandomTree) -> None:
         else:
             visits = 1 + tree.visits[0, edges].sum()
             total = float(tree.raw_value[0, node]) + tree.value_sum[0, edges].sum()
+            if search.config.c_backup:
+                total = visits * improved_value(search, node)
         assert tree.visits[0, above] == visits
         assert tree.value_sum[0, above] == pytest.approx(sign * total, abs=1e-9)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def improved_value(search: Analysis, node: int) -> float:
+    """What a node is worth by ``SearchConfig.c_backup``."""
+    tree, config, first = search._tree, search.config, search._tree.edge_start[0, node]
+    edges = first + np.flatnonzero(tree.visits[0, first : first + tree.edge_count[0, node]])
+    if not len(edges):
+        return float(tree.raw_value[0, node])
+    visits = tree.visits[0, edges]
+    values = tree.value_sum[0, edges] / visits
+    logits = tree.logit[0, edges] + (config.c_visit + visits.max()) * config.c_backup * values
+    weights = np.exp(logits - logits.max())
+    mean = (weights * values).sum() / weights.sum()
+    return float((tree.raw_value[0, node] + visits.sum() * mean) / (1 + visits.sum()))
+
+
+@pytest.mark.parametrize("config", (CONFIGS | BACKUP).values(), ids=(CONFIGS | BACKUP).keys())
 def test_one_slice_leaf_by_leaf_is_an_ordinary_search(config: SearchConfig) -> None:
     for seed in range(8):
         game = random_game(seed)
@@ -65,7 +84,7 @@ def test_one_slice_leaf_by_leaf_is_an_ordinary_search(config: SearchConfig) -> N
         assert sum(line.visits for line in lines) == 100
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@pytest.mark.parametrize("config", (CONFIGS | BACKUP).values(), ids=(CONFIGS | BACKUP).keys())
 @pytest.mark.parametrize("leaves", [1, 3, 8])
 def test_the_tree_adds_up_whatever_is_done_to_it(config: SearchConfig, leaves: int) -> None:
     rng = np.random.default_rng(leaves)

@@ -20,7 +20,9 @@ NUM_TREES = 3 if NO_JIT else 60
 CONFIGS = {
     "gumbel": SearchConfig(policy="gumbel", simulations=48, max_considered=4, c_scale=0.1),
     "gumbel_wide": SearchConfig(policy="gumbel", simulations=20, max_considered=16, length_weight=0.5),
+    "gumbel_backup": SearchConfig(policy="gumbel", simulations=80, max_considered=4, c_scale=0.1, c_backup=0.05),
     "puct": SearchConfig(policy="puct", simulations=48, temperature=0),
+    "puct_backup": SearchConfig(policy="puct", simulations=48, temperature=0, c_backup=0.5),
     "puct_forced": SearchConfig(policy="puct", simulations=60, forced_playouts=2.0, temperature=0),
     "puct_quiet": SearchConfig(policy="puct", simulations=80, add_noise=False, fpu_reduction=0.0, temperature=0),
 }
@@ -230,7 +232,9 @@ def test_deeper_trees_grow_the_arrays():
         game.step(state, result.action)
 
 
-@pytest.mark.parametrize(("field", "value"), [("simulations", 0), ("length_weight", 1.0), ("temperature", -1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("simulations", 0), ("length_weight", 1.0), ("temperature", -1.0), ("c_backup", -0.1)]
+)
 def test_settings_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ArenaError, match=field):
         SearchConfig(**{field: value})

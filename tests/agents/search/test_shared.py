@@ -28,8 +28,10 @@ class Member:
     def act(self, states: np.ndarray, rng: np.random.Generator, slots: np.ndarray | None = None) -> SearchResult:
         raise AssertionError("the play loop begins and fetches")
 
-    def begin(self, states: np.ndarray, rng: np.random.Generator, slots: np.ndarray) -> None:
-        self._shared.begin(self._number, states, rng, slots)
+    def begin(
+        self, states: np.ndarray, rng: np.random.Generator, slots: np.ndarray, simulations: int | None = None
+    ) -> None:
+        self._shared.begin(self._number, states, rng, slots, simulations)
 
     def finished(self) -> tuple[np.ndarray, SearchResult]:
         return self._shared.finished(self._number)
