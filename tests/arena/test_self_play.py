@@ -148,7 +148,7 @@ def test_games_from_the_start_are_searched_more_in_their_first_plies(monkeypatch
     plain, asked = Search.begin, []
 
     def begin(self: Search, states: Any, rng: Any, slots: Any, simulations: int | None = None) -> None:
-        openings = [worker._pool._in_flight[slot].opening for slot in slots]  # type: ignore[union-attr]
+        openings = [worker._pool._in_flight[slot].opening for slot in slots]
         asked.extend(
             (bool(opening), int(ply), simulations) for opening, ply in zip(openings, states["ply"], strict=True)
         )
