@@ -139,22 +139,31 @@ def improved_value(tree, s, node, rule):
     return (raw + visits * weighted / total) / (1.0 + visits) if visits > 0 else raw
 
 
+@kernel
+def back_up_improved(tree, s, node, rule):
+    """``back_up`` with ``c_backup``: every edge from a leaf up to the root is worth what its node is worth by now. Not
+    a ``part``, because it would slow down whatever it stands in, where it is not wanted too."""
+    while node != 0:
+        value, seat = improved_value(tree, s, node, rule), tree.to_play[s, node]
+        edge = tree.parent_edge[s, node]
+        node = tree.parent[s, node]
+        tree.visits[s, edge] += 1
+        tree.value_sum[s, edge] = tree.visits[s, edge] * (value if tree.to_play[s, node] == seat else -value)
+
+
 @part
 def back_up(tree, s, node, rule):
     """Carries the ``raw_value`` of a leaf up to the root. The sign flips on a change of ``to_play``, never on depth."""
+    if rule.c_backup > 0.0:
+        back_up_improved(tree, s, node, rule)
+        return
     value = np.float64(tree.raw_value[s, node])
     seat = tree.to_play[s, node]
     while node != 0:
-        if rule.c_backup > 0.0:
-            value, seat = improved_value(tree, s, node, rule), tree.to_play[s, node]
         edge = tree.parent_edge[s, node]
         node = tree.parent[s, node]
-        signed = value if tree.to_play[s, node] == seat else -value
         tree.visits[s, edge] += 1
-        if rule.c_backup > 0.0:
-            tree.value_sum[s, edge] = tree.visits[s, edge] * signed
-        else:
-            tree.value_sum[s, edge] += signed
+        tree.value_sum[s, edge] += value if tree.to_play[s, node] == seat else -value
 
 
 @kernel
