@@ -29,7 +29,7 @@ from agents.networks import NetworkConfig, PolicyValueNetwork, build_network
 from agents.networks.files import find_network, load_network
 from arena import probes
 from arena.config import preset
-from arena.probes import EVALUATIONS, NETWORK_BATCH, Probe, Round, raw_row
+from arena.probes import EVALUATIONS, LARGER_SEARCHES, NETWORK_BATCH, SELF_PLAY, Probe, Round, raw_row
 from games import ArenaError, Game
 
 if TYPE_CHECKING:
@@ -102,21 +102,31 @@ def own_probes(subject: Subject, seconds: float) -> list[Probe]:
     """One probe for each part of the arena."""
     game, network = subject.game, subject.network
     evaluator = NetworkEvaluator(game, network, device="cpu")
-    return [
-        *(probes.random_play(name, seconds) for name in games.families()),
-        *(probes.tree_alone(game, batch, subject.simulations, seconds) for batch in TREE_BATCHES),
-        probes.learning(game, subject.network_config, seconds),
-        probes.raw_network(game, evaluator, seconds),
-        probes.self_play(
+
+    def self_play(start_simulations: int) -> Probe:
+        return probes.self_play(
             game,
             network,
             evaluator,
             simulations=subject.simulations,
             games_in_flight=subject.games_in_flight,
-            seconds=seconds,
-        ),
+            seconds=4 * seconds,  # about as long as Connect Four's learner takes from new weights to new weights
+            start_simulations=start_simulations,
+        )
+
+    table = [
+        *(probes.random_play(name, seconds) for name in games.families()),
+        *(probes.tree_alone(game, batch, subject.simulations, seconds) for batch in TREE_BATCHES),
+        probes.learning(game, subject.network_config, seconds),
+        probes.raw_network(game, evaluator, seconds),
+        self_play(0),
         probes.whole_loop(game, network, subject.network_config, seconds),
     ]
+    larger = preset(game.spec.name).self_play.start_simulations
+    if larger:
+        as_trained = self_play(larger)
+        table.append(lambda: {LARGER_SEARCHES: as_trained()[SELF_PLAY]})
+    return table
 
 
 def measure(table: Sequence[Probe], rounds: int, with_ratios: Callable[[Round], Round] = lambda row: row) -> None:

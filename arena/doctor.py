@@ -132,6 +132,7 @@ def measure(config: TrainConfig, found: Machine) -> Measured:
         simulations=config.search.simulations,
         games_in_flight=config.self_play.slots,
         seconds=SECONDS,
+        start_simulations=config.self_play.start_simulations,
     )()
     next(steps)
     rows |= probes.learning(game, config.network, SECONDS)()

@@ -5,6 +5,7 @@ probe, which measures it once whenever it is called: some rows of the table, by 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,7 @@ RANDOM_BYTES = 1 << 20
 RANDOM_PLAY = "random play"
 NETWORK_BATCH = 256
 SELF_PLAY = "self-play (simulations/s)"
+LARGER_SEARCHES = "self-play with the preset's larger searches (simulations/s)"
 EVALUATIONS = "self-play, evaluations/s"
 POSITIONS = "self-play, positions of finished games/s"
 NETWORK_SHARE = "self-play, share of time in the network (%)"
@@ -133,24 +135,34 @@ def self_play(
     simulations: int,
     games_in_flight: int,
     seconds: float,
+    start_simulations: int = 0,
 ) -> Probe:
-    """Whole self-play, as a training worker does it; warmed up until games of all lengths end."""
+    """Whole self-play as a training worker does it, the only one of its learner, warmed up until games of all lengths
+    end. Every move has ``simulations``, as other projects have it, unless ``start_simulations`` says otherwise, as the
+    preset may. New weights, which empty the cache, come after as many positions as in training, so a round shorter than
+    that says less than a mean of several."""
     base = preset(game.spec.name)
+    publish_positions = base.learner.publish_steps * base.learner.batch_size / base.learner.samples_per_position
     search_config = dataclasses.replace(base.search, simulations=simulations)
-    config = dataclasses.replace(base.self_play, slots=games_in_flight)
+    config = dataclasses.replace(base.self_play, slots=games_in_flight, start_simulations=start_simulations)
     worker = SelfPlay(game, evaluator, search_config, config, seed=0)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    ended = 0
+    ended, since_publication = 0, math.inf
     while ended < 2 * games_in_flight:
         ended += worker.play().num_games
 
     def probe() -> Round:
-        worker.set_weights(weights, evaluator.version + 1)
+        nonlocal since_publication
         total = dict.fromkeys(("simulations", "evaluations", "batches", "cache_hits", "duplicates", "terminals"), 0)
         elapsed = network_seconds = 0.0
         positions = 0
         while elapsed < seconds:
-            positions += worker.play().num_positions
+            if since_publication >= publish_positions:
+                worker.set_weights(weights, evaluator.version + 1)
+                since_publication = 0
+            fresh = worker.play().num_positions
+            positions += fresh
+            since_publication += fresh
             assert worker.stats is not None
             elapsed += worker.stats.seconds
             network_seconds += worker.stats.search.seconds_network

@@ -24,7 +24,7 @@ import games
 from agents.search import SearchConfig
 from arena import benchmark
 from arena.options import Benchmark
-from arena.probes import RANDOM_PLAY, SELF_PLAY, Probe, Round, timed
+from arena.probes import LARGER_SEARCHES, RANDOM_PLAY, SELF_PLAY, Probe, Round, timed
 from games import ArenaError, UnsupportedError
 from games.openspiel import their_name
 from scripts import peer_client
@@ -73,6 +73,8 @@ def with_ratios(row: Round) -> Round:
         theirs = row.get(f"{name}, self-play (simulations/s)")
         if theirs is not None:
             row[f"self-play, ratio to {name}"] = row[SELF_PLAY] / theirs
+            if LARGER_SEARCHES in row:
+                row[f"self-play with the preset's larger searches, ratio to {name}"] = row[LARGER_SEARCHES] / theirs
     return row
 
 

@@ -35,7 +35,7 @@ import numpy as np
 import agents
 import games
 from agents.files import write_atomically
-from agents.network_evaluator import use_one_thread
+from agents.network_evaluator import best_precision, use_one_thread
 from arena import accuracy
 from arena.datasets import connect_four as eight_stones
 from arena.machine import detect
@@ -48,6 +48,8 @@ BASE = (
     *("--search.simulations", "32", "--replay.value-lambda", "0.95"),
     *("--learner.ema", "0.997", "--learner.decay-from", "0.0"),
     *("--network.activation", "relu", "--learner.weight-decay", "0.0001"),
+    *("--search.c-backup", "0.0", "--self-play.start-simulations", "0"),
+    *("--self-play.opening-fraction", "0.5", "--self-play.branch-fraction", "0.45"),
 )
 """The preset as it was before the study changed it: what every arm changes one thing of."""
 ARMS_PER_BASE = 6
@@ -66,6 +68,8 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "c_scale 1": ("--search.c-scale", "1.0"),
         "no tree reuse": ("--search.no-reuse-tree",),
         "c_scale 0.1": ("--search.c-scale", "0.1"),
+        "c_backup 0.5": ("--search.c-backup", "0.5"),
+        "games from the start with 200": ("--self-play.start-simulations", "200", "--self-play.start-plies", "42"),
     },
     "targets": {
         "no length weight": ("--search.length-weight", "0.0"),
@@ -91,6 +95,7 @@ FACTORS: dict[str, dict[str, tuple[str, ...]]] = {
         "random openings up to 4 plies": ("--self-play.opening-plies", "4"),
         "up to 4 random plies after a branch": ("--self-play.branch-plies", "4"),
         "a fifth from the start": ("--self-play.opening-fraction", "0.4", "--self-play.branch-fraction", "0.4"),
+        "15 % from the start": ("--self-play.opening-fraction", "0.45", "--self-play.branch-fraction", "0.4"),
     },
     "network": {
         "equivariant": ("--network.equivariant",),
@@ -186,7 +191,13 @@ def perform(run: Run, core: int) -> dict[str, Any]:
         done = subprocess.run([*command, *BASE, *run.flags], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ArenaError(f"The run {run.arm!r} ended with exit code {done.returncode}: {done.stderr[-500:]}")
-        return asdict(run) | {"processor": detect().processor, "found": json.loads(done.stdout)}
+        return asdict(run) | {"processor": _processor(), "found": json.loads(done.stdout)}
+
+
+def _processor() -> str:
+    """The processor's name and, since some share one, the precision that networks compute in."""
+    precision = str(best_precision("cpu")).removeprefix("torch.")
+    return f"{detect().processor}, {precision}"
 
 
 def run_all(options: Options) -> None:
@@ -308,7 +319,9 @@ def as_markdown(arms: list[Arm], rows: list[dict[str, Any]]) -> str:
         "comes from how far the base's own runs lie apart; of the base itself that distance, as a standard "
         "deviation. Steps: of learning, in that time. So short a run says how fast a setting learns and not how far it "
         "gets; docs/log.md has longer ones. The arms whose rate falls late, with SiLU and with a weight decay of 0.1, "
-        "and one of the base's runs, are newer than the others and were shown who began (docs/log.md, 2026-11-30).",
+        "and one of the base's runs, are newer than the others and were shown who began (docs/log.md, 2026-11-30); so "
+        "are all runs in bfloat16, which make two to three times the steps and are compared with the base's there. The "
+        "base's own line is of all its runs.",
         "",
         "| factor | arm | runs | steps | raw kept | raw best | kept | best | value | eight |",
         "|---|---|---:|---:|---|---|---|---|---|---|",

@@ -21,7 +21,13 @@ def small(game: str, run: Path, **changes: object) -> TrainConfig:
         report_seconds=0.5,
         network=replace(config.network, blocks=1, channels=8),
         search=replace(config.search, simulations=8),
-        self_play=replace(config.self_play, slots=16, shard_positions=128, cache_megabytes=1.0),
+        self_play=replace(
+            config.self_play,
+            slots=16,
+            shard_positions=128,
+            cache_megabytes=1.0,
+            start_simulations=min(config.self_play.start_simulations, 12),
+        ),
         replay=replace(config.replay, window_min=300, window_max=1000),
         learner=replace(config.learner, batch_size=32, minimum_positions=200, publish_steps=5),
         judge=replace(
