@@ -28,7 +28,6 @@ class SharedSearch:
 
     def join(self, simulations: int) -> int:
         """A new member's number."""
-        self.search.allow(simulations)
         self._simulations.append(simulations)
         self._thinking.append(set())
         self._ready.append([])
