@@ -84,15 +84,6 @@ def best_precision(device: torch.device | str, precision: str = "auto") -> torch
     return torch.bfloat16 if native else torch.float32
 
 
-def has_matrix_units() -> bool:
-    """Whether this machine multiplies whole matrices in bfloat16 (a GPU, or AMX): a network seven times larger then
-    takes about as long as a small one in float32. AVX-512's bfloat16 alone doubles float32's speed, no more."""
-    device = best_device()
-    if best_precision(device) != torch.bfloat16:
-        return False
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-
-
 class NetworkEvaluator:
     """Scores positions of one game with a policy-value network; an ``AsynchronousEvaluator``.
 

@@ -24,7 +24,7 @@ import tyro
 
 import games
 from agents.histories import as_seen
-from agents.network_evaluator import has_matrix_units
+from agents.network_evaluator import best_device
 from agents.networks.core import NetworkConfig
 from agents.search import SearchConfig
 from arena.machine import Shares, detect, share_out
@@ -244,7 +244,7 @@ def preset(game: str) -> TrainConfig:
         raise UnknownNameError(unknown_name("game", base, games.available()))
     tables = tomllib.loads(resources.files("arena").joinpath("presets.toml").read_text(encoding="utf-8"))
     config = TrainConfig(game=game)
-    for name in ("default", *(["matrix_units"] if has_matrix_units() else []), base):
+    for name in ("default", *(["gpu"] if best_device().type == "cuda" else []), base):
         config = merge(config, tables.get(name, {}), where=f"arena/presets.toml [{name}]")
     return config
 

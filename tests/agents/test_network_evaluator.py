@@ -7,14 +7,7 @@ import pytest
 import torch
 
 import games
-from agents.network_evaluator import (
-    DeviceError,
-    NetworkEvaluator,
-    best_device,
-    best_precision,
-    has_matrix_units,
-    use_one_thread,
-)
+from agents.network_evaluator import DeviceError, NetworkEvaluator, best_device, best_precision, use_one_thread
 from agents.networks import NetworkConfig, PolicyValueNetwork, build_network
 from agents.networks.heads import PreciseLinear, answering_layers
 from games import Game, UnknownNameError
@@ -183,16 +176,6 @@ def test_bf16_only_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, native:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     assert best_precision("cpu") == dtype
     assert best_precision("cpu", "fp32") == torch.float32
-
-
-@pytest.mark.parametrize(("bf16", "amx", "expected"), [(True, True, True), (True, False, False), (False, False, False)])
-def test_matrix_units_are_more_than_bf16(
-    monkeypatch: pytest.MonkeyPatch, bf16: bool, amx: bool, expected: bool
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert has_matrix_units() == expected
 
 
 def test_use_one_thread_can_be_called_again() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import games
 from arena.config import ConfigError, TrainConfig, from_toml, merge, parse, preset, to_toml
@@ -51,11 +52,9 @@ def test_unknown_game_names_the_nearest() -> None:
         preset("conect_four")
 
 
-@pytest.mark.parametrize(("units", "shape"), [(True, (5, 64)), (False, (3, 32))])
-def test_matrix_units_are_given_a_larger_network(
-    monkeypatch: pytest.MonkeyPatch, units: bool, shape: tuple[int, int]
-) -> None:
-    monkeypatch.setattr("arena.config.has_matrix_units", lambda: units)
+@pytest.mark.parametrize(("device", "shape"), [("cuda", (5, 64)), ("cpu", (3, 32))])
+def test_a_gpu_is_given_a_larger_network(monkeypatch: pytest.MonkeyPatch, device: str, shape: tuple[int, int]) -> None:
+    monkeypatch.setattr("arena.config.best_device", lambda: torch.device(device))
     network = preset("connect_four").network
     assert (network.blocks, network.channels) == shape
 
