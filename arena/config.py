@@ -244,7 +244,7 @@ def preset(game: str) -> TrainConfig:
         raise UnknownNameError(unknown_name("game", base, games.available()))
     tables = tomllib.loads(resources.files("arena").joinpath("presets.toml").read_text(encoding="utf-8"))
     config = TrainConfig(game=game)
-    for name in ("default", *(["gpu"] if best_device().type == "cuda" else []), base):
+    for name in ("default", best_device().type, base):
         config = merge(config, tables.get(name, {}), where=f"arena/presets.toml [{name}]")
     return config
 
